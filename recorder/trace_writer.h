@@ -1,0 +1,56 @@
+// Writes a trace: events into compressed, chained frames of one append-only file, and blobs.
+//
+// Ownership: owns the file and the frame being filled. One TraceWriter a session; all calls from the
+// thread that controls the tracees. Blob compression runs on a thread of its own inside.
+// Failure: every call may throw Error (kFailure) when the store cannot take the data (ENOSPC, EIO, …).
+// After a throw the writer refuses everything with the same error, so that no effect can follow.
+#pragma once
+
+#include <capnp/message.h>
+#include <schema/airr.capnp.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "recorder/keys.h"
+
+namespace airr {
+
+class TraceWriter {
+ public:
+  // Creates `path` (it must not be a directory; an existing file is replaced) and writes the header.
+  // The header's keyId is set here.
+  TraceWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header);
+  ~TraceWriter();
+  TraceWriter(const TraceWriter&) = delete;
+  TraceWriter& operator=(const TraceWriter&) = delete;
+
+  // A new event: fill it through the builder, then call commit(). No other event may be begun in
+  // between. `begin` costs no allocation for events under 64 KiB.
+  schema::Event::Builder begin();
+  void commit();
+
+  // Writes the frame being filled to the file (write(2), not fsync). After it returns, everything
+  // committed so far survives the death of this process. Cheap when nothing is pending.
+  void flush();
+
+  // Stores the bytes as a blob and returns its number; equal bytes have equal numbers. The blob
+  // reaches the file before any frame that may refer to it.
+  uint32_t addBlob(const void* data, size_t size);
+  // Stores a regular file's content, whole. `fd` is only read (pread), and not kept. Content
+  // already known for the same (device, inode, size, mtime, ctime) is not read again.
+  uint32_t addFile(int fd);
+
+  // The seal: last frame, after which nothing can be written. Flushes and fsyncs.
+  void seal();
+
+  uint64_t eventCount() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace airr

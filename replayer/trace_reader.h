@@ -1,0 +1,66 @@
+// Reads a trace, verifying each frame before its content is used. Input is hostile: every length is
+// bounded, and nothing is trusted before its tag was checked (when a key is at hand).
+//
+// Ownership: owns the file mapping. Not thread-safe. An EventReader obtained from next() is valid
+// until the next call of next().
+// Failure: Error with kUnreadable, kVersion, kTampered or kWrongKey; a missing end is not an error
+// (see end()).
+#pragma once
+
+#include <schema/airr.capnp.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "recorder/keys.h"
+
+namespace airr {
+
+enum class TraceEnd { kSealed, kUnsealed, kTruncated };  // kTruncated: bytes after the last whole frame
+
+class TraceReader {
+ public:
+  // Opens and checks the header. Without a key store (nullptr) tags are not checked, and
+  // authenticated() is false.
+  TraceReader(const std::string& path, const KeyStore* keys);
+  ~TraceReader();
+
+  schema::Header::Reader header() const;
+  bool authenticated() const;
+
+  // The next event in the order of the file, or nothing at the end.
+  std::optional<schema::Event::Reader> next();
+  // Number of the event that next() returned last; the first is 1.
+  uint64_t eventNumber() const;
+  // Back to the first event.
+  void rewind();
+
+  // Valid once next() has returned nothing.
+  TraceEnd end() const;
+  uint64_t frameCount() const;
+  uint64_t fileSize() const;
+  uint64_t validSize() const;  // bytes up to the end of the last whole frame
+
+  // Blobs: known once the frame that carries them was passed; they come before their first use.
+  struct BlobInfo {
+    std::array<uint8_t, 32> sha256;
+    uint64_t size;        // uncompressed
+    uint64_t storedSize;  // in the file
+  };
+  uint32_t blobCount() const;  // numbers are 0 … blobCount() - 1
+  const BlobInfo& blobInfo(uint32_t blob) const;
+  // Decompresses a blob into a descriptor, from its current position, checking its SHA-256.
+  void writeBlob(uint32_t blob, int fd) const;
+  std::vector<uint8_t> readBlob(uint32_t blob, uint64_t offset, uint64_t length) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace airr

@@ -1,0 +1,15 @@
+#include "schema/error.h"
+
+#include <cstring>
+#include <utility>
+
+namespace airr {
+
+Error::Error(ExitCode code, const std::string& what, std::string remedy)
+    : std::runtime_error(what), code_(code), remedy_(std::move(remedy)) {}
+
+Error systemError(const std::string& what, int error, std::string remedy) {
+  return Error(ExitCode::kFailure, what + ": " + std::strerror(error), std::move(remedy));
+}
+
+}  // namespace airr
