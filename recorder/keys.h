@@ -14,7 +14,10 @@ namespace airr {
 // session v1") (RFC 5869).
 struct SessionKey {
   std::array<uint8_t, 32> hmac{};
-  std::array<uint8_t, 8> rootId{};  // first bytes of SHA-256(root key): says which key, not what it is
+  // The first bytes of SHA-256(root key): says which key, not what it is.
+  std::array<uint8_t, 8> rootId{};
+  // Authenticates this host's blob cache; the same in all sessions (info = "airr blob cache v1").
+  std::array<uint8_t, 32> cache{};
 };
 
 class KeyStore {

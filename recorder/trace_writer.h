@@ -1,9 +1,11 @@
 // Writes a trace: events into compressed, chained frames of one append-only file, and blobs.
 //
-// Ownership: owns the file and the frame being filled. One TraceWriter a session; all calls from the
-// thread that controls the tracees. Blob compression runs on a thread of its own inside.
-// Failure: every call may throw Error (kFailure) when the store cannot take the data (ENOSPC, EIO, …).
-// After a throw the writer refuses everything with the same error, so that no effect can follow.
+// Ownership: owns the file and the frame being filled. One TraceWriter a session; all calls from
+// the thread that controls the tracees. Blob compression runs on a thread of its own inside.
+// Failure: every call may throw Error (kFailure) when the store cannot take the data (ENOSPC, EIO,
+// …). After a throw the writer refuses everything with the same error, so that no effect can
+// follow. Only a content that addBlob or addFile cannot take leaves it as it was: a file that is
+// not regular, cannot be read, or has more than 4 GiB.
 #pragma once
 
 #include <capnp/message.h>
@@ -20,8 +22,9 @@ namespace airr {
 
 class TraceWriter {
  public:
-  // Creates `path` (it must not be a directory; an existing file is replaced) and writes the header.
-  // The header's keyId is set here.
+  // Creates `path` (it must not be a directory; an existing file is replaced) and writes the
+  // header. The header's keyId is set here; its sessionId must be the one that `key` was derived
+  // for.
   TraceWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header);
   ~TraceWriter();
   TraceWriter(const TraceWriter&) = delete;
@@ -40,7 +43,8 @@ class TraceWriter {
   // reaches the file before any frame that may refer to it.
   uint32_t addBlob(const void* data, size_t size);
   // Stores a regular file's content, whole. `fd` is only read (pread), and not kept. Content
-  // already known for the same (device, inode, size, mtime, ctime) is not read again.
+  // already known for the same (device, inode, size, mtime, ctime), in this session or, for large
+  // files, in an earlier one of this host (recorder/blob_cache.h), is not read again.
   uint32_t addFile(int fd);
 
   // The seal: last frame, after which nothing can be written. Flushes and fsyncs.

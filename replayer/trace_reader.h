@@ -1,10 +1,11 @@
 // Reads a trace, verifying each frame before its content is used. Input is hostile: every length is
 // bounded, and nothing is trusted before its tag was checked (when a key is at hand).
 //
-// Ownership: owns the file mapping. Not thread-safe. An EventReader obtained from next() is valid
-// until the next call of next().
+// Ownership: owns the file's descriptor. Not thread-safe. An EventReader obtained from next() is
+// valid until the next call of next() or rewind().
 // Failure: Error with kUnreadable, kVersion, kTampered or kWrongKey; a missing end is not an error
-// (see end()).
+// (see end()). After an Error from next(), next() throws it again until rewind(). Fields of an event
+// that was not authenticated may throw kj::Exception when they are read (a text without its NUL).
 #pragma once
 
 #include <schema/airr.capnp.h>
@@ -51,10 +52,15 @@ class TraceReader {
     std::array<uint8_t, 32> sha256;
     uint64_t size;        // uncompressed
     uint64_t storedSize;  // in the file
+    bool redacted;        // its content was removed; reading it is an Error (kUnreadable)
   };
   uint32_t blobCount() const;  // numbers are 0 … blobCount() - 1
   const BlobInfo& blobInfo(uint32_t blob) const;
-  // Decompresses a blob into a descriptor, from its current position, checking its SHA-256.
+  // The chain covers a blob's SHA-256, not its content: each of these reads the whole content and
+  // checks it, and throws kTampered if it is another. next() does not.
+  void checkBlob(uint32_t blob) const;
+  // Decompresses a blob into a descriptor, from its current position. What was written before a
+  // throw is not to be used.
   void writeBlob(uint32_t blob, int fd) const;
   std::vector<uint8_t> readBlob(uint32_t blob, uint64_t offset, uint64_t length) const;
 

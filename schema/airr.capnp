@@ -86,6 +86,7 @@ struct Syscall {
   child @10 :UInt32;             # a successful clone: number of the new task
   payload @11 :List(MemoryWrite); # data that the kernel moved between descriptors, address 0
   sharedWrites @12 :List(SharedWrite);
+  registers @13 :Data;           # rt_sigreturn: what it restored
 
   enum Phase { whole @0; enter @1; leave @2; }
   enum Handling {
@@ -161,7 +162,8 @@ struct Trap {
   kind @0 :Kind;
   length @1 :UInt8;              # of the instruction, bytes
   a @2 :UInt64;                  # rdtsc: the counter; rdrand, rdseed: the value; cpuid: eax | ebx << 32
-  b @3 :UInt64;                  # rdtscp: TSC_AUX; rdrand, rdseed: carry flag; cpuid: ecx | edx << 32
+  b @3 :UInt64;                  # rdtscp: TSC_AUX; cpuid: ecx | edx << 32; rdrand, rdseed:
+                                 # carry flag | register << 8 | operand bytes << 16
   enum Kind { rdtsc @0; rdtscp @1; rdrand @2; rdseed @3; cpuid @4; }
 }
 

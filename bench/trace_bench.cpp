@@ -1,0 +1,181 @@
+// What recording and reading a trace cost: an event, a frame, a blob; and reading it all again.
+
+#include <benchmark/benchmark.h>
+#include <capnp/message.h>
+#include <fcntl.h>
+#include <schema/airr.capnp.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "recorder/digest.h"
+#include "recorder/frame.h"
+#include "recorder/trace_writer.h"
+#include "replayer/trace_reader.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+namespace {
+
+const std::vector<uint8_t> kSessionId(16, 7);
+
+// A directory with a key and an empty cache, for the time of one benchmark.
+class Place {
+ public:
+  Place() {
+    std::string name = std::filesystem::temp_directory_path() / "airr-bench-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    ::setenv("AIRR_CACHE_DIR", (directory_ + "/cache").c_str(), 1);
+    keys_ = KeyStore::load(directory_ + "/key", true);
+  }
+  ~Place() { std::filesystem::remove_all(directory_); }
+
+  std::string trace() const { return directory_ + "/trace.cap"; }
+  const KeyStore& keys() const { return keys_; }
+  TraceWriter create(const std::string& path) const {
+    capnp::MallocMessageBuilder header;
+    header.initRoot<schema::Header>().setSessionId(
+        kj::arrayPtr(kSessionId.data(), kSessionId.size()));
+    return TraceWriter(path, keys_.sessionKey(kSessionId), header);
+  }
+
+ private:
+  std::string directory_;
+  KeyStore keys_;
+};
+
+// A read(2) of a few bytes: what most events look like.
+void writeCall(TraceWriter& writer, uint64_t i) {
+  auto event = writer.begin();
+  event.setTask(1 + i % 4);
+  event.setTime(i * 13);
+  auto call = event.initSyscall();
+  call.setResult(static_cast<int64_t>(i % 32));
+  call.setInputHash(i * 0x9e3779b97f4a7c15);
+  auto arguments = call.initArguments(3);
+  arguments.set(0, 3 + i % 7);
+  arguments.set(1, 0x7ffc12340000 + i % 4096);
+  arguments.set(2, 4096);
+  auto bytes = call.initWrites(1)[0].initBytes(i % 32);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(i);
+  writer.commit();
+}
+
+// begin() and commit() alone, without what a full frame costs: the file is /dev/null.
+void BM_SmallestEvent(benchmark::State& state) {
+  Place place;
+  TraceWriter writer = place.create("/dev/null");
+  for (auto _ : state) {
+    auto event = writer.begin();
+    event.setTask(1);
+    event.setGateYield(7);
+    writer.commit();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_SmallestEvent);
+
+void BM_SyscallEvent(benchmark::State& state) {
+  Place place;
+  TraceWriter writer = place.create("/dev/null");
+  uint64_t i = 0;
+  for (auto _ : state) writeCall(writer, ++i);
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(BM_SyscallEvent);
+
+// The worst case: every event must be in the file before the next.
+void BM_EventAndFlush(benchmark::State& state) {
+  Place place;
+  TraceWriter writer = place.create(place.trace());
+  uint64_t i = 0;
+  for (auto _ : state) {
+    writeCall(writer, ++i);
+    writer.flush();
+  }
+  state.SetItemsProcessed(state.iterations());
+  state.counters["bytes/event"] =
+      static_cast<double>(std::filesystem::file_size(place.trace())) / static_cast<double>(i);
+}
+BENCHMARK(BM_EventAndFlush);
+
+// Compression and authentication of one frame of the usual size, taken from a real stream of
+// events.
+void BM_FrameEncode(benchmark::State& state) {
+  Place place;
+  {
+    TraceWriter writer = place.create(place.trace());
+    for (uint64_t i = 0; i < 20'000; ++i) writeCall(writer, i);
+    writer.seal();
+  }
+  std::vector<std::vector<uint8_t>> frames(1);
+  {
+    TraceReader reader(place.trace(), &place.keys());
+    while (auto event = reader.next()) {
+      capnp::MallocMessageBuilder message;
+      message.setRoot(*event);
+      const auto segment = message.getSegmentsForOutput()[0].asBytes();
+      if (frames.back().size() + segment.size() > 64 << 10) frames.emplace_back();
+      frames.back().insert(frames.back().end(), segment.begin(), segment.end());
+    }
+  }
+  EventCompressor compressor;
+  Chain chain(place.keys().sessionKey(kSessionId));
+  uint64_t raw = 0, stored = 0, i = 0;
+  for (auto _ : state) {
+    const auto& frame = frames[i++ % frames.size()];
+    FrameHeader header;
+    stored += compressor.compress(frame, header.encoding).size();
+    std::array<uint8_t, kFrameHeaderSize> bytes;
+    header.encode(bytes);
+    chain.advance(chain.frameTag(bytes, frame));
+    raw += frame.size();
+  }
+  state.SetBytesProcessed(static_cast<int64_t>(raw));
+  state.counters["ratio"] = static_cast<double>(raw) / static_cast<double>(stored);
+}
+BENCHMARK(BM_FrameEncode);
+
+void BM_Read(benchmark::State& state) {
+  Place place;
+  constexpr int kEvents = 500'000;
+  {
+    TraceWriter writer = place.create(place.trace());
+    for (uint64_t i = 0; i < kEvents; ++i) writeCall(writer, i);
+    writer.seal();
+  }
+  uint64_t sum = 0;
+  for (auto _ : state) {
+    TraceReader reader(place.trace(), state.range(0) != 0 ? &place.keys() : nullptr);
+    while (auto event = reader.next()) sum += event->getTask();
+  }
+  benchmark::DoNotOptimize(sum);
+  state.SetItemsProcessed(state.iterations() * kEvents);
+}
+BENCHMARK(BM_Read)->ArgName("key")->Arg(1)->Arg(0)->Unit(benchmark::kMillisecond);
+
+// Embedding this benchmark's own executable; with `cached`, after a session that did it before.
+void BM_AddFile(benchmark::State& state) {
+  Place place;
+  UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  const auto size = std::filesystem::file_size("/proc/self/exe");
+  const bool cached = state.range(0) != 0;
+  auto record = [&] {
+    TraceWriter writer = place.create(place.trace());
+    writer.addFile(file.get());
+    writer.seal();
+  };
+  if (cached) record();
+  for (auto _ : state) {
+    if (!cached) std::filesystem::remove_all(std::getenv("AIRR_CACHE_DIR"));
+    record();
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(size));
+}
+BENCHMARK(BM_AddFile)->ArgName("cached")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace airr

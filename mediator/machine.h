@@ -1,0 +1,25 @@
+// What this machine is, for the trace's header, and the affinity that recording imposes.
+//
+// Free functions; any thread. Throws Error when the kernel does not answer.
+#pragma once
+
+#include <schema/airr.capnp.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace airr {
+
+void describeMachine(schema::Machine::Builder);
+// Features of /proc/cpuinfo that `recorded` has and this CPU lacks.
+std::vector<std::string> missingFeatures(schema::Machine::Reader recorded);
+std::vector<uint8_t> randomBytes(size_t);
+std::string currentDirectory();
+
+// The calling thread's CPU mask, in 64-bit words.
+std::vector<uint64_t> currentAffinity();
+// Stopping is 5 to 10 times cheaper with tracee and mediator on one core (design.md, section 5).
+void pinToOneCore();
+
+}  // namespace airr

@@ -1,0 +1,457 @@
+#include "mediator/rdrand_scan.h"
+
+#include <Zydis/Zydis.h>
+#include <elf.h>
+#include <emmintrin.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <optional>
+
+namespace airr {
+namespace {
+
+using Bytes = std::span<const uint8_t>;
+
+// A half-open range of file offsets.
+struct Extent {
+  uint64_t start = 0;
+  uint64_t end = 0;
+  bool contains(uint64_t offset) const { return offset >= start && offset < end; }
+};
+
+template <class T>
+std::optional<T> load(Bytes bytes, uint64_t offset) {
+  if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) return std::nullopt;
+  T value;
+  memcpy(&value, bytes.data() + offset, sizeof(T));
+  return value;
+}
+
+// The parts of an ELF file that say where its code is.
+class Elf {
+ public:
+  // Without segments if the bytes are no x86-64 ELF file.
+  explicit Elf(Bytes bytes) : bytes_(bytes) {
+    const auto header = load<Elf64_Ehdr>(bytes, 0);
+    if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+        header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
+        header->e_machine != EM_X86_64 || header->e_phentsize != sizeof(Elf64_Phdr)) {
+      return;
+    }
+    // The count is 16 bits wide, and each header lies in the file.
+    for (uint64_t i = 0; i < header->e_phnum; ++i) {
+      const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
+      if (!segment) break;
+      if (segment->p_type == PT_LOAD) addSegment(*segment);
+      if (segment->p_type == PT_GNU_EH_FRAME) unwindIndex_ = segment->p_vaddr;
+    }
+    std::sort(segments_.begin(), segments_.end(),
+              [](const Segment& a, const Segment& b) { return a.file.start < b.file.start; });
+    mergeCode();
+    entry_ = offsetOf(header->e_entry);
+  }
+
+  Bytes bytes() const { return bytes_; }
+  // Executable, ascending, disjoint.
+  const std::vector<Extent>& code() const { return code_; }
+  std::optional<uint64_t> entry() const { return entry_; }
+  std::optional<uint64_t> unwindIndex() const { return unwindIndex_; }
+
+  std::optional<uint64_t> offsetOf(uint64_t address) const {
+    for (const Segment& segment : segments_) {
+      const uint64_t distance = address - segment.address;
+      if (address >= segment.address && distance < segment.file.end - segment.file.start) {
+        return segment.file.start + distance;
+      }
+    }
+    return std::nullopt;
+  }
+  std::optional<uint64_t> addressOf(uint64_t offset) const {
+    for (const Segment& segment : segments_) {
+      if (segment.executable && segment.file.contains(offset)) {
+        return segment.address + (offset - segment.file.start);
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  struct Segment {
+    Extent file;
+    uint64_t address = 0;
+    bool executable = false;
+  };
+  // Real files have up to a dozen; addresses are looked up linearly.
+  static constexpr size_t kMostSegments = 256;
+
+  void addSegment(const Elf64_Phdr& header) {
+    if (segments_.size() == kMostSegments || header.p_offset >= bytes_.size()) return;
+    const uint64_t length = std::min<uint64_t>(header.p_filesz, bytes_.size() - header.p_offset);
+    if (length == 0) return;
+    segments_.push_back({{header.p_offset, header.p_offset + length},
+                         header.p_vaddr,
+                         (header.p_flags & PF_X) != 0});
+  }
+
+  void mergeCode() {
+    for (const Segment& segment : segments_) {
+      if (!segment.executable) continue;
+      if (!code_.empty() && segment.file.start <= code_.back().end) {
+        code_.back().end = std::max(code_.back().end, segment.file.end);
+      } else {
+        code_.push_back(segment.file);
+      }
+    }
+  }
+
+  Bytes bytes_;
+  std::vector<Segment> segments_;
+  std::vector<Extent> code_;
+  std::optional<uint64_t> entry_;
+  std::optional<uint64_t> unwindIndex_;
+};
+
+// The functions that .eh_frame_hdr and .eh_frame describe (Linux Standard Base, "Exception
+// Frames"). The index gives the starts, ascending; the frame of a start gives the length.
+class Functions {
+ public:
+  explicit Functions(const Elf& elf) : elf_(elf) {
+    if (!elf.unwindIndex()) return;
+    const auto at = elf.offsetOf(*elf.unwindIndex());
+    if (!at) return;
+    constexpr uint64_t kHeaderSize = 12;
+    const auto version = load<uint8_t>(elf.bytes(), *at);
+    const auto pointerEncoding = load<uint8_t>(elf.bytes(), *at + 1);
+    const auto countEncoding = load<uint8_t>(elf.bytes(), *at + 2);
+    const auto tableEncoding = load<uint8_t>(elf.bytes(), *at + 3);
+    const auto count = load<uint32_t>(elf.bytes(), *at + 8);
+    // What every linker writes: a 4-byte pointer, udata4, and datarel | sdata4.
+    if (!count || version != 1 || (*pointerEncoding & 0x0f) != kSdata4 || countEncoding != 0x03 ||
+        tableEncoding != 0x3b) {
+      return;
+    }
+    table_ = *at + kHeaderSize;
+    count_ = std::min<uint64_t>(*count, (elf.bytes().size() - table_) / kEntrySize);
+    for (uint64_t i = 1; i < count_; ++i) {
+      if (start(i) < start(i - 1)) count_ = 0;  // not the sorted table that it has to be
+    }
+  }
+
+  // The function that covers this offset.
+  std::optional<Extent> covering(uint64_t offset) const {
+    const auto address = elf_.addressOf(offset);
+    if (!address) return std::nullopt;
+    const auto relative = static_cast<int64_t>(*address - *elf_.unwindIndex());
+    uint64_t low = 0, high = count_;  // the first entry that starts behind the address
+    while (low < high) {
+      const uint64_t middle = low + (high - low) / 2;
+      if (start(middle) <= relative) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    if (low == 0) return std::nullopt;
+    const uint64_t begin = *elf_.unwindIndex() + static_cast<uint64_t>(int64_t{start(low - 1)});
+    const auto length = lengthOf(low - 1);
+    const auto beginOffset = elf_.offsetOf(begin);
+    if (!length || !beginOffset || *address - begin >= *length) return std::nullopt;
+    // Both in one segment, or the bytes between them are no code.
+    if (*beginOffset > offset || offset - *beginOffset != *address - begin) return std::nullopt;
+    return Extent{*beginOffset,
+                  *beginOffset + std::min<uint64_t>(*length, elf_.bytes().size() - *beginOffset)};
+  }
+
+ private:
+  static constexpr uint64_t kEntrySize = 8;
+  static constexpr uint8_t kUdata4 = 0x03, kUdata8 = 0x04, kSdata4 = 0x0b, kSdata8 = 0x0c;
+
+  int32_t start(uint64_t index) const {
+    return *load<int32_t>(elf_.bytes(), table_ + index * kEntrySize);
+  }
+
+  // The length field of the index's frame description entry: it follows the start, in the same
+  // format, which the common information entry names.
+  std::optional<uint64_t> lengthOf(uint64_t index) const {
+    const Bytes bytes = elf_.bytes();
+    const int64_t relative = *load<int32_t>(bytes, table_ + index * kEntrySize + 4);
+    const auto frame = elf_.offsetOf(*elf_.unwindIndex() + static_cast<uint64_t>(relative));
+    if (!frame) return std::nullopt;
+    const auto size = load<uint32_t>(bytes, *frame);
+    const auto back = load<uint32_t>(bytes, *frame + 4);
+    if (!size || !back || *size == 0 || *size == UINT32_MAX || *back == 0 || *back > *frame + 4) {
+      return std::nullopt;
+    }
+    const auto encoding = pointerEncoding(*frame + 4 - *back);
+    if (!encoding) return std::nullopt;
+    switch (*encoding & 0x0f) {
+      case 0x00:  // a pointer, 8 bytes
+      case kUdata8:
+      case kSdata8:
+        return load<uint64_t>(bytes, *frame + 16);
+      case kUdata4:
+      case kSdata4:
+        return load<uint32_t>(bytes, *frame + 12);
+      default:
+        return std::nullopt;
+    }
+  }
+
+  // The letter R of a common information entry's augmentation.
+  std::optional<uint8_t> pointerEncoding(uint64_t entry) const {
+    const Bytes bytes = elf_.bytes();
+    uint64_t at = entry + 8;
+    const auto version = load<uint8_t>(bytes, at++);
+    if (!version || (*version != 1 && *version != 3)) return std::nullopt;
+    constexpr uint64_t kMostLetters = 8;
+    const uint64_t letters = at;
+    uint64_t count = 0;
+    for (;; ++count) {
+      const auto letter = load<uint8_t>(bytes, letters + count);
+      if (!letter || count == kMostLetters) return std::nullopt;
+      if (*letter == 0) break;
+    }
+    at += count + 1;
+    if (count == 0) return 0;
+    if (bytes[letters] != 'z') return std::nullopt;
+    // Code alignment, data alignment, return address register, length of what follows.
+    for (int field = 0; field < 4; ++field) {
+      if (!skipLeb(at)) return std::nullopt;
+    }
+    for (uint64_t i = 1; i < count; ++i) {
+      const auto value = load<uint8_t>(bytes, at);
+      switch (bytes[letters + i]) {
+        case 'R':
+          return value;
+        case 'L':
+          at += 1;
+          break;
+        case 'P':
+          if (!value) return std::nullopt;
+          at += 1 + ((*value & 0x0f) == kUdata4 || (*value & 0x0f) == kSdata4 ? 4 : 8);
+          break;
+        case 'S':
+        case 'B':
+          break;
+        default:
+          return std::nullopt;
+      }
+    }
+    return 0;
+  }
+
+  bool skipLeb(uint64_t& at) const {
+    for (int i = 0; i < 10; ++i) {
+      const auto byte = load<uint8_t>(elf_.bytes(), at++);
+      if (!byte) return false;
+      if ((*byte & 0x80) == 0) return true;
+    }
+    return false;
+  }
+
+  const Elf& elf_;
+  uint64_t table_ = 0;
+  uint64_t count_ = 0;
+};
+
+// RDRAND and RDSEED with a register: 0F C7, then mod = 3 and reg = 6 or 7.
+bool isCandidate(const uint8_t* at) { return at[0] == 0x0f && at[1] == 0xc7 && at[2] >= 0xf0; }
+
+// Calls found(offset of the 0F) for each candidate, ascending. Sixteen bytes at a time, since this
+// runs over all code of everything that is mapped.
+template <class Found>
+void forEachCandidate(Bytes bytes, Extent extent, const Found& found) {
+  const uint8_t* const data = bytes.data();
+  uint64_t at = extent.start;
+  const __m128i first = _mm_set1_epi8(0x0f), second = _mm_set1_epi8(static_cast<char>(0xc7));
+  for (; at + 18 <= extent.end; at += 16) {
+    const auto* here = reinterpret_cast<const __m128i*>(data + at);
+    const auto* next = reinterpret_cast<const __m128i*>(data + at + 1);
+    auto mask = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(here), first),
+                                        _mm_cmpeq_epi8(_mm_loadu_si128(next), second))));
+    for (; mask != 0; mask &= mask - 1) {
+      const uint64_t offset = at + static_cast<unsigned>(std::countr_zero(mask));
+      if (isCandidate(data + offset)) found(offset);
+    }
+  }
+  for (; at + 3 <= extent.end; ++at) {
+    if (isCandidate(data + at)) found(at);
+  }
+}
+
+class Scanner {
+ public:
+  explicit Scanner(Bytes bytes)
+      : elf_(bytes), functions_(elf_), budget_(bytes.size() + kMostCandidates) {
+    ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  }
+
+  std::vector<RdrandSite> run() {
+    for (const Extent& code : elf_.code()) {
+      forEachCandidate(elf_.bytes(), code, [&](uint64_t offset) { confirm(code, offset); });
+    }
+    return std::move(sites_);
+  }
+
+ private:
+  // Bounds the work on hostile files: real code has a few dozen candidates at most.
+  static constexpr uint64_t kMostCandidates = 4096;
+
+  // Where decoding from a function's start has come to.
+  struct Sweep {
+    Extent function;
+    bool known = false;  // by its unwind data, and not only as what follows the entry point
+    uint64_t at = 0;
+    bool broken = false;
+  };
+  enum class Landing { kOn, kPast, kLost };
+
+  void confirm(const Extent& code, uint64_t candidate) {
+    using enum RdrandSite::Confidence;
+    if (++candidates_ > kMostCandidates) return;
+    uint64_t instruction = 0;
+    if (enterFunction(code, candidate)) {
+      switch (sweepTo(code, candidate, instruction)) {
+        case Landing::kOn:
+          return report(code, instruction, kFunction);
+        case Landing::kPast:
+          if (sweep_.known) return;
+          break;
+        case Landing::kLost:
+          break;  // data among the code
+      }
+    }
+    if (synchronises(code, candidate, instruction)) report(code, instruction, kSynchronised);
+  }
+
+  // Points the sweep at the function around the candidate, if one is known.
+  bool enterFunction(const Extent& code, uint64_t candidate) {
+    if (sweep_.function.contains(candidate) && sweep_.at <= candidate) return true;
+    auto function = functions_.covering(candidate);
+    const bool known = function.has_value();
+    if (!known && elf_.entry()) {
+      constexpr uint64_t kEntryReach = 4096;
+      function = Extent{*elf_.entry(), *elf_.entry() + kEntryReach};
+    }
+    if (!function || !function->contains(candidate) || !code.contains(function->start)) {
+      return false;
+    }
+    sweep_ = {*function, known, function->start, false};
+    return true;
+  }
+
+  // Decodes onwards from where the previous candidate of the function was. Functions that overlap
+  // many times over exhaust the budget, and nothing else does.
+  Landing sweepTo(const Extent& code, uint64_t candidate, uint64_t& instruction) {
+    ZydisDecodedInstruction decoded;
+    while (!sweep_.broken && budget_ != 0 && decode(code, sweep_.at, decoded)) {
+      --budget_;
+      const uint64_t end = sweep_.at + decoded.length;
+      if (end > candidate) {
+        instruction = sweep_.at;
+        return isSite(decoded, sweep_.at, candidate) ? Landing::kOn : Landing::kPast;
+      }
+      sweep_.at = end;
+    }
+    sweep_.broken = true;
+    return Landing::kLost;
+  }
+
+  // Decoding x86 from a wrong start falls into step with the real instructions soon, or meets bytes
+  // that no program contains. So all starts that meet none must land here, enough of them must come
+  // from afar, and the result must be used as results of these two are: by a test of the carry
+  // flag.
+  bool synchronises(const Extent& code, uint64_t candidate, uint64_t& instruction) const {
+    constexpr uint64_t kNearest = 32, kFar = 80, kFarthest = 128, kEnough = 12;
+    uint64_t fromAfar = 0;
+    for (uint64_t distance = kFarthest; distance >= kNearest; --distance) {
+      if (candidate - code.start < distance) continue;
+      if (distance < kFar && fromAfar < kEnough) return false;
+      const auto landing = decodeTo(code, candidate - distance, candidate);
+      if (!landing) continue;
+      if (!isSite(landing->decoded, landing->at, candidate)) return false;
+      if (fromAfar != 0 && landing->at != instruction) return false;
+      instruction = landing->at;
+      if (distance >= kFar) ++fromAfar;
+    }
+    return fromAfar >= kEnough && carryIsTestedAfter(code, candidate + kOpcodeLength);
+  }
+
+  struct Decoded {
+    uint64_t at;
+    ZydisDecodedInstruction decoded;
+  };
+
+  // The instruction that covers the candidate, if everything before it is plausible.
+  std::optional<Decoded> decodeTo(const Extent& code, uint64_t start, uint64_t candidate) const {
+    Decoded here{start, {}};
+    while (decode(code, here.at, here.decoded) && !isImplausible(here.decoded)) {
+      if (here.at + here.decoded.length > candidate) return here;
+      here.at += here.decoded.length;
+    }
+    return std::nullopt;
+  }
+
+  bool carryIsTestedAfter(const Extent& code, uint64_t at) const {
+    constexpr int kReach = 8;
+    for (int i = 0; i < kReach; ++i) {
+      ZydisDecodedInstruction decoded;
+      if (!decode(code, at, decoded) || isImplausible(decoded)) return false;
+      if (decoded.cpu_flags != nullptr && (decoded.cpu_flags->tested & ZYDIS_CPUFLAG_CF) != 0) {
+        return true;
+      }
+      at += decoded.length;
+    }
+    return false;
+  }
+
+  bool decode(const Extent& code, uint64_t at, ZydisDecodedInstruction& decoded) const {
+    return at < code.end &&
+           ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder_, nullptr, elf_.bytes().data() + at,
+                                                      code.end - at, &decoded));
+  }
+
+  static bool isImplausible(const ZydisDecodedInstruction& decoded) {
+    return (decoded.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED) != 0 ||
+           decoded.meta.category == ZYDIS_CATEGORY_IO ||
+           decoded.meta.category == ZYDIS_CATEGORY_IOSTRINGOP ||
+           decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+  }
+
+  // Is this, decoded at `at`, the RDRAND or RDSEED whose 0F is the candidate?
+  static bool isSite(const ZydisDecodedInstruction& decoded, uint64_t at, uint64_t candidate) {
+    return (decoded.mnemonic == ZYDIS_MNEMONIC_RDRAND ||
+            decoded.mnemonic == ZYDIS_MNEMONIC_RDSEED) &&
+           at + decoded.length == candidate + kOpcodeLength;
+  }
+
+  void report(const Extent& code, uint64_t at, RdrandSite::Confidence confidence) {
+    ZydisDecodedInstruction decoded;
+    if (!decode(code, at, decoded)) return;
+    sites_.push_back({at, decoded.length,
+                      decoded.mnemonic == ZYDIS_MNEMONIC_RDRAND ? RdrandSite::Kind::kRdrand
+                                                                : RdrandSite::Kind::kRdseed,
+                      decoded.operand_width,
+                      static_cast<uint8_t>(decoded.raw.modrm.rm | decoded.raw.rex.B << 3),
+                      confidence});
+  }
+
+  static constexpr uint64_t kOpcodeLength = 3;  // 0F C7 and the ModRM byte, the last of all
+
+  const Elf elf_;
+  const Functions functions_;
+  ZydisDecoder decoder_;
+  Sweep sweep_;
+  uint64_t budget_;  // instructions to decode
+  uint64_t candidates_ = 0;
+  std::vector<RdrandSite> sites_;
+};
+
+}  // namespace
+
+std::vector<RdrandSite> scanForRdrand(Bytes elfBytes) { return Scanner(elfBytes).run(); }
+
+}  // namespace airr

@@ -1,0 +1,23 @@
+// Runs a program under mandatory mediation and writes its trace.
+//
+// record() owns everything it makes: the tracees, the trace file, signal handlers. It must be called
+// from a process with one thread, once. Throws Error: nothing runs then, or (kFailure, mid-session)
+// every tracee is dead, since they cannot outlive their mediator.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace airr {
+
+struct RecordOptions {
+  std::string tracePath = "trace.cap";
+  std::vector<std::string> command;  // argv; [0] is looked up in PATH
+  std::string shimPath;              // libairr.so, or empty: no shim
+  bool pin = true;                   // all tracees and the mediator on one core
+};
+
+// Returns the wait status of the program (waitpid(2)).
+int record(const RecordOptions&);
+
+}  // namespace airr

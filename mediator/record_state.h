@@ -1,0 +1,138 @@
+// What the recording mediator knows of the session: tasks, processes, address spaces, domains.
+// Internal to the mediator; one thread.
+#pragma once
+
+#include <signal.h>
+
+#include <array>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mediator/scratch_arena.h"
+#include "mediator/syscalls/model.h"
+#include "mediator/tracee.h"
+#include "schema/types.h"
+
+namespace airr {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+struct Task;
+
+// A baton domain: the tasks that share writable memory. One of them at a time runs user code.
+//
+// The rule that makes replay exact: a task gives the baton up only when its position is on record,
+// that is, right after an event of its own, with no instruction executed since.
+struct Domain {
+  Task* holder = nullptr;
+  std::deque<Task*> ready;
+  SteadyTime turnStart{};
+  uint32_t tasks = 0;
+};
+
+// An instruction that was replaced by int3 (RDRAND, RDSEED).
+struct TrapSite {
+  bool seed = false;
+  uint8_t length = 0;
+  uint8_t operandBytes = 0;
+  uint8_t destination = 0;  // register number as in ModRM with REX
+};
+
+struct SharedObjectState;
+
+struct SharedMapping {
+  uint64_t end = 0;
+  std::shared_ptr<SharedObjectState> object;
+  uint64_t offset = 0;
+};
+
+// Shared by tasks made with CLONE_VM.
+struct AddressSpace {
+  std::shared_ptr<Domain> domain;
+  uint32_t users = 0;
+  std::map<uint64_t, TrapSite> trapSites;           // by address
+  std::map<uint64_t, SharedMapping> sharedMappings;  // by start
+  // Digests of the pages as of the last forced point; replay has their content.
+  std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
+  ScratchArena scratch;
+  std::chrono::nanoseconds forcedCost{0};  // of the last forced point
+  SteadyTime lastForced{};
+};
+
+struct SharedObjectState {
+  uint32_t number = 0;
+  uint64_t device = 0, inode = 0;
+  std::weak_ptr<Domain> domain;
+};
+
+// Shared by tasks made with CLONE_SIGHAND.
+struct SignalActions {
+  std::array<uint64_t, 65> handler{};  // SIG_DFL, SIG_IGN or an address
+  std::array<bool, 65> resets{};       // SA_RESETHAND
+};
+
+struct Process {
+  Tid pid{};
+  uint32_t liveTasks = 0;
+  std::string directory;  // cached working directory, empty: unknown
+};
+
+enum class TaskState {
+  kReady,     // stopped, waits for the baton
+  kRunning,   // in user code, holds the baton
+  kInKernel,  // in a call, holds the baton
+  kBlocked,   // in a call, gave the baton up
+  kStopped,   // in a group stop
+  kExiting,   // past its exit stop
+  kDead,
+};
+
+enum class Continuation { kResume, kFinishCall, kStart };
+
+struct Task {
+  explicit Task(TaskId number, Tid tid) : id(number), tracee(tid) {}
+  TaskId id;
+  Tracee tracee;
+  TaskState state = TaskState::kReady;
+  Continuation continuation = Continuation::kStart;
+  std::shared_ptr<Process> process;
+  std::shared_ptr<AddressSpace> space;
+  std::shared_ptr<SignalActions> actions;
+  bool started = false;      // its first stop was seen
+  bool exitLogged = false;
+  bool vforkChild = false;
+
+  // The call it is in.
+  syscalls::Call call;               // as the task made it
+  const syscalls::Syscall* model = nullptr;
+  uint64_t inputHash = 0;
+  syscalls::Lengths lengths;
+  syscalls::Redirect redirect;
+  Address scratch;
+  bool releasable = false;  // may give the baton up inside
+  bool entered = false;     // its `enter` event is written
+  bool altered = false;     // runs with other arguments than the task's
+  uint8_t stream = 0;       // schema::Syscall::Stream
+  // The call whose outputs the kernel writes: `call`, or what restart_syscall continues.
+  syscalls::Call outputCall;
+  const syscalls::Syscall* outputModel = nullptr;
+  bool restartable = false;  // the last call ended in -ERESTART_RESTARTBLOCK; scratch is kept
+
+  // Registers at its recorded position; a signal that finds them unchanged can be delivered there.
+  Registers position{};
+  std::vector<siginfo_t> stash;  // signals that came between two positions
+  SteadyTime runningSince{};
+  bool forceRequested = false;  // PTRACE_INTERRUPT was sent to end the turn
+  std::chrono::nanoseconds forceAfter{0};  // of running without a stop
+
+  uint64_t clearChildTid = 0;
+  uint64_t robustList = 0;
+};
+
+}  // namespace airr

@@ -1,0 +1,272 @@
+#include "mediator/recording.h"
+
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sched.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/launch.h"
+#include "mediator/machine.h"
+#include "mediator/seccomp_filter.h"
+#include "recorder/gate/gate.h"
+#include "schema/error.h"
+
+namespace airr {
+namespace {
+
+// Signals to airr itself that are passed on to the program. Those that a terminal sends to the whole
+// foreground group reach the program without us (si_code SI_KERNEL), and are not sent twice.
+volatile sig_atomic_t gForward[NSIG];
+volatile sig_atomic_t gTick;
+
+void onForwardable(int signal, siginfo_t* info, void*) {
+  if (info->si_code != SI_KERNEL) gForward[signal] = 1;
+}
+void onAlarm(int) { gTick = 1; }
+
+constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT};
+constexpr long kTickNanoseconds = 5'000'000;
+
+}  // namespace
+
+Recording::Recording(const RecordOptions& options) : options_(options) {}
+
+Recording::~Recording() = default;
+
+int Recording::run() {
+  launch();
+  struct sigaction action {};
+  action.sa_sigaction = onForwardable;
+  action.sa_flags = SA_SIGINFO;
+  for (int signal : kForwarded) sigaction(signal, &action, nullptr);
+  signal(SIGTSTP, SIG_IGN);
+  signal(SIGTTIN, SIG_IGN);
+  signal(SIGTTOU, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+  struct sigaction alarm {};
+  alarm.sa_handler = onAlarm;
+  sigaction(SIGALRM, &alarm, nullptr);
+  timer_t timer;
+  sigevent event{};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGALRM;
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) throw systemError("timer_create");
+  const itimerspec period{{0, kTickNanoseconds}, {0, kTickNanoseconds}};
+  timer_settime(timer, 0, &period, nullptr);
+  loop();
+  timer_delete(timer);
+  finish();
+  return rootStatus_;
+}
+
+void Recording::launch() {
+  program_ = findProgram(options_.command.at(0));
+  if (options_.pin) {
+    affinity_ = currentAffinity();
+    pinToOneCore();
+  }
+  LaunchOptions launchOptions;
+  launchOptions.program = program_;
+  launchOptions.arguments = options_.command;
+  launchOptions.environment = recordedEnvironment(options_.shimPath);
+  launchOptions.exemption = Exemption::kGateClock;
+
+  capnp::MallocMessageBuilder message;
+  auto header = message.initRoot<schema::Header>();
+  std::vector<uint8_t> sessionId = randomBytes(16);
+  header.setAirrVersion(AIRR_VERSION);
+  header.setSessionId(capnp::Data::Reader(sessionId.data(), sessionId.size()));
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  header.setStartedAt(now.tv_sec * 1'000'000'000ll + now.tv_nsec);
+  describeMachine(header.initMachine());
+  auto arguments = header.initArguments(options_.command.size());
+  for (size_t i = 0; i < options_.command.size(); ++i) arguments.set(i, options_.command[i]);
+  header.setProgram(program_);
+  header.setDirectory(currentDirectory());
+  header.setUserId(getuid());
+  header.setGroupId(getgid());
+  header.setGateVersion(AIRR_GATE_VERSION);
+  rlimit stack{};
+  getrlimit(RLIMIT_STACK, &stack);
+  header.setStackLimit(stack.rlim_cur);
+  KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
+  if (keys.created())
+    fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
+  trace_ = std::make_unique<TraceWriter>(options_.tracePath, keys.sessionKey(sessionId), message);
+
+  began_ = std::chrono::steady_clock::now();
+  Launched launched = airr::launch(launchOptions);
+  root_ = launched.tid;
+  launchPipe_ = launched.errorPipe;
+  Task& task = makeTask(root_);
+  task.process = std::make_shared<Process>();
+  task.process->pid = root_;
+  task.process->liveTasks = 1;
+  task.actions = std::make_shared<SignalActions>();
+  task.actions->handler = inheritedSignalActions();
+  auto space = std::make_shared<AddressSpace>();
+  space->domain = std::make_shared<Domain>();
+  domains_.push_back(space->domain);
+  joinSpace(task, space);
+  task.started = true;
+  task.space->domain->holder = &task;
+  task.state = TaskState::kRunning;
+}
+
+Task& Recording::makeTask(Tid tid) {
+  auto task = std::make_unique<Task>(TaskId{nextTask_++}, tid);
+  Task& reference = *task;
+  tasks_[raw(tid)] = std::move(task);
+  return reference;
+}
+
+Task* Recording::findTask(Tid tid) {
+  auto found = tasks_.find(raw(tid));
+  return found == tasks_.end() ? nullptr : found->second.get();
+}
+
+void Recording::loop() {
+  while (!tasks_.empty()) {
+    schedule();
+    graves_.clear();
+    if (tasks_.empty()) break;
+    int status = 0;
+    pid_t tid = waitpid(-1, &status, __WALL);
+    if (tid < 0) {
+      if (errno == ECHILD) break;
+      if (errno != EINTR) throw systemError("waitpid");
+      forwardSignals();
+      if (gTick) {
+        gTick = 0;
+        onTick();
+      }
+      continue;
+    }
+    Task* task = findTask(Tid{tid});
+    if (task == nullptr) {
+      adopt(Tid{tid}, status);
+      continue;
+    }
+    dispatch(*task, task->tracee.classify(status));
+  }
+}
+
+// A stop of a task that no clone event has announced yet: the child can be faster than its parent.
+void Recording::adopt(Tid tid, int status) {
+  if (WIFSTOPPED(status)) {
+    early_[raw(tid)] = status;
+  } else {
+    early_.erase(raw(tid));
+  }
+}
+
+void Recording::dispatch(Task& task, const Stop& stop) {
+  try {
+    handleStop(task, stop);
+  } catch (const TraceeGone&) {
+    // SIGKILL came between the stop and a request; the end is reported next.
+    if (stop.kind == Stop::Kind::kEnded) throw;
+  }
+}
+
+void Recording::handleStop(Task& task, const Stop& stop) {
+  if (bootstrapping_ && stop.kind == Stop::Kind::kSeccomp) {
+    // Between the filter and exec runs our own code (launch.cpp): only execve, or write and exit.
+    task.tracee.resume(Resume::kContinue);
+    return;
+  }
+  switch (stop.kind) {
+    case Stop::Kind::kSeccomp: return enterCall(task, stop);
+    case Stop::Kind::kSyscallExit:
+      if (task.state == TaskState::kBlocked) return makeReady(task, Continuation::kFinishCall);
+      return finishCall(task);
+    case Stop::Kind::kSignal: return onSignal(task, stop);
+    case Stop::Kind::kGroupStop: return onGroupStop(task, stop);
+    case Stop::Kind::kInterrupt:
+      if (task.state == TaskState::kStopped) return makeReady(task, Continuation::kResume);
+      if (task.forceRequested) return onForcedStop(task);
+      [[fallthrough]];
+    case Stop::Kind::kOther:
+      return task.tracee.resume(task.state == TaskState::kRunning ? Resume::kContinue
+                                                                  : Resume::kToSyscallExit);
+    case Stop::Kind::kSpawn: return onSpawn(task, stop);
+    case Stop::Kind::kExec: return onExec(task, stop);
+    case Stop::Kind::kExit: return onExitStop(task, stop);
+    case Stop::Kind::kEnded: return onEnded(task, static_cast<int>(stop.message));
+  }
+}
+
+schema::Event::Builder Recording::beginEvent(const Task& task) {
+  auto event = trace_->begin();
+  event.setTask(raw(task.id));
+  event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(
+                    std::chrono::steady_clock::now() - began_)
+                    .count());
+  return event;
+}
+
+// Writes the clock readings that the gate took since the last stop, as one event.
+void Recording::drainGate(Task& task) {
+  struct {
+    uint32_t mode, position;
+  } head;
+  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head) || head.position == 0) return;
+  uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
+  auto event = beginEvent(task);
+  auto bytes = event.initClocks(readings * sizeof(airr_gate_reading));
+  task.tracee.read({AIRR_GATE_DATA + offsetof(airr_gate_data, clocks)}, bytes.begin(), bytes.size());
+  trace_->commit();
+  const uint32_t none = 0;
+  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, &none, sizeof none);
+}
+
+void Recording::setPosition(Task& task) { task.position = task.tracee.registers(); }
+
+void Recording::resumeUser(Task& task) {
+  task.state = TaskState::kRunning;
+  task.runningSince = std::chrono::steady_clock::now();
+  task.forceRequested = false;
+  task.tracee.resume(Resume::kContinue);
+}
+
+void Recording::forwardSignals() {
+  for (int signal : kForwarded) {
+    if (!gForward[signal]) continue;
+    gForward[signal] = 0;
+    kill(raw(root_), signal);
+  }
+}
+
+void Recording::finish() {
+  if (launchError_ != 0) return;
+  auto event = trace_->begin();
+  event.setTask(raw(TaskId::kSession));
+  event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(
+                    std::chrono::steady_clock::now() - began_)
+                    .count());
+  auto end = event.initSessionEnd();
+  end.setStatus(rootStatus_);
+  end.setEvents(trace_->eventCount() + 1);
+  end.setTasks(nextTask_ - 1);
+  end.setForcedSpin(forcedCounts_[0]);
+  end.setForcedQuantum(forcedCounts_[1]);
+  end.setForcedSignal(forcedCounts_[2]);
+  trace_->commit();
+  trace_->seal();
+}
+
+int record(const RecordOptions& options) {
+  Recording recording(options);
+  return recording.run();
+}
+
+}  // namespace airr

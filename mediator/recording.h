@@ -1,0 +1,137 @@
+// The recording mediator's engine: one object, one thread, one session. Its member functions are
+// spread over recording*.cpp by subject. Internal to the mediator; use record_session.h.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mediator/record_session.h"
+#include "mediator/record_state.h"
+#include "recorder/trace_writer.h"
+
+namespace airr {
+
+class Recording {
+ public:
+  explicit Recording(const RecordOptions&);
+  ~Recording();
+  int run();
+
+ private:
+  // recording.cpp: launch, the loop, dispatch
+  void launch();
+  void loop();
+  void dispatch(Task&, const Stop&);
+  void handleStop(Task&, const Stop&);
+  void adopt(Tid, int status);
+  void forwardSignals();
+  void finish();
+  Task& makeTask(Tid);
+  Task* findTask(Tid);
+  schema::Event::Builder beginEvent(const Task&);
+  void drainGate(Task&);
+  void setPosition(Task&);
+  void resumeUser(Task&);
+
+  // recording_baton.cpp: domains and the baton
+  void makeReady(Task&, Continuation);
+  void release(Task&);
+  void schedule();
+  void grant(Task&);
+  bool contended(const Task&) const;
+  void offerBaton(Task& holder);
+  void endTurn(Task&);
+  void leaveDomain(Task&);
+  void merge(const std::shared_ptr<Domain>& into, const std::shared_ptr<Domain>& from);
+  void joinSpace(Task&, std::shared_ptr<AddressSpace>);
+  void leaveSpace(Task&);
+
+  // recording_calls.cpp: ordinary calls
+  void enterCall(Task&, const Stop&);
+  void refuse(Task&, int error, const char* why);
+  void answer(Task&, int64_t result, schema::Syscall::Handling);
+  bool answerHere(Task&);
+  void startCall(Task&);
+  void writeEnter(Task&);
+  void finishCall(Task&);
+  void fillCall(Task&, schema::Syscall::Builder, schema::Syscall::Phase);
+  void fillOutputs(Task&, schema::Syscall::Builder, int64_t result);
+  void fillWrite(Tracee&, schema::MemoryWrite::Builder, const Region&);
+  void noteBefore(Task&, int64_t result);
+  void noteResult(Task&, schema::Syscall::Builder, int64_t result);
+  void recordFormerContent(Task&, schema::Syscall::Builder, int64_t result);
+  static int64_t filePosition(Tid, int fd);
+  void onShim(Task&);
+  void hashInputs(Task&);
+  uint8_t standardStream(Task&, int fd);
+  void recordPayload(Task&, schema::Syscall::Builder, int64_t result);
+  std::string resolvePath(Task&, int dirfd, const std::string& name);
+  std::string describePath(Task&, int64_t result);
+
+  // recording_tasks.cpp: clone, exec, exit
+  void startSpawn(Task&);
+  void onSpawn(Task&, const Stop&);
+  void startExec(Task&);
+  void onExec(Task&, const Stop&);
+  void startExit(Task&);
+  void onExitStop(Task&, const Stop&);
+  void onEnded(Task&, int status);
+  void writeTaskExit(Task&, int status, bool last);
+  void captureImage(Task&, const std::string& path);
+  void mapGate(Task&);
+
+  // recording_signals.cpp
+  void onSignal(Task&, const Stop&);
+  void deliver(Task&, int signal, const siginfo_t&, bool synchronous);
+  bool emulateInstruction(Task&, const siginfo_t&, int signal);
+  void requeueStash(Task&);
+  void startSignalReturn(Task&);
+  void finishSignalReturn(Task&);
+  void onGroupStop(Task&, const Stop&);
+
+  // recording_memory.cpp: mappings
+  bool prepareMapping(Task&);
+  void shareMapping(Task&, uint64_t start);
+  void noteMapping(Task&, schema::Syscall::Builder, int64_t result);
+  void noteUnmapping(AddressSpace&, uint64_t start, uint64_t length);
+  void noteRemapping(AddressSpace&, uint64_t from, uint64_t fromLength, uint64_t to,
+                     uint64_t toLength);
+  std::shared_ptr<SharedObjectState> findShared(uint64_t device, uint64_t inode);
+  std::vector<uint64_t> patchTrapSites(Task&, int file, uint32_t blob, uint64_t start,
+                                       uint64_t length, uint64_t offset);
+  void noteSharedWrite(Task&, schema::Syscall::Builder, int64_t result);
+  bool touchesGate(const Task&) const;
+
+  // recording_forced.cpp
+  void onTick();
+  void onForcedStop(Task&);
+  bool spins(Task&, bool& lost);
+  void force(Task&, schema::Forced::Reason);
+  bool stepOutOfGate(Task&);
+
+  RecordOptions options_;
+  std::string program_;
+  std::unique_ptr<TraceWriter> trace_;
+  std::map<pid_t, std::unique_ptr<Task>> tasks_;  // alive, by tid
+  std::map<pid_t, int> early_;                     // first stops of tasks not yet announced
+  std::vector<std::unique_ptr<Task>> graves_;      // dead in this round, still referenced
+  std::vector<std::shared_ptr<Domain>> domains_;
+  std::vector<std::weak_ptr<SharedObjectState>> sharedObjects_;
+  std::map<uint32_t, std::vector<std::pair<uint64_t, TrapSite>>> trapSitesOfBlob_;
+  uint32_t nextTask_ = 1;
+  uint32_t nextObject_ = 1;
+  Tid root_{};
+  int rootStatus_ = 0;
+  bool bootstrapping_ = true;
+  int launchError_ = 0;
+  int launchPipe_ = -1;
+  SteadyTime began_;
+  std::vector<Region> regions_;      // scratch for region lists
+  std::vector<uint8_t> bytes_;       // scratch for memory
+  uint64_t forcedCounts_[3] = {};
+  std::vector<uint64_t> affinity_;   // the mask that tracees see when pinned
+};
+
+}  // namespace airr

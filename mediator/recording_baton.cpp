@@ -1,0 +1,149 @@
+// Domains and the baton: who may run user code.
+#include <sched.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+
+#include "mediator/recording.h"
+
+namespace airr {
+namespace {
+
+// How long a task may keep the baton while others wait, checked when its position is recorded.
+constexpr auto kQuantum = std::chrono::milliseconds(8);
+// How often a call is given the processor to end at once before its caller loses the baton.
+constexpr int kPatience = 3;
+
+}  // namespace
+
+void Recording::joinSpace(Task& task, std::shared_ptr<AddressSpace> space) {
+  task.space = std::move(space);
+  ++task.space->users;
+  ++task.space->domain->tasks;
+}
+
+void Recording::leaveSpace(Task& task) {
+  if (!task.space) return;
+  leaveDomain(task);
+  --task.space->domain->tasks;
+  --task.space->users;
+  if (task.scratch) task.space->scratch.release(task.scratch);
+  task.scratch = {};
+  task.space.reset();
+}
+
+void Recording::leaveDomain(Task& task) {
+  Domain& domain = *task.space->domain;
+  if (domain.holder == &task) domain.holder = nullptr;
+  std::erase(domain.ready, &task);
+}
+
+void Recording::makeReady(Task& task, Continuation continuation) {
+  Domain& domain = *task.space->domain;
+  task.continuation = continuation;
+  if (domain.holder == &task) {
+    task.state = TaskState::kReady;
+    grant(task);
+    return;
+  }
+  task.state = TaskState::kReady;
+  domain.ready.push_back(&task);
+  if (Task* holder = domain.holder) offerBaton(*holder);
+}
+
+bool Recording::contended(const Task& task) const { return !task.space->domain->ready.empty(); }
+
+// Hands the baton over if its holder is inside a call that may last. The call gets a few chances to
+// end first: giving it up for a call that is about to return costs a whole turn.
+void Recording::offerBaton(Task& holder) {
+  if (holder.state != TaskState::kInKernel || !holder.releasable) return;
+  for (int i = 0; i < kPatience; ++i) {
+    sched_yield();
+    int status = 0;
+    pid_t got = waitpid(raw(holder.tracee.tid()), &status, __WALL | WNOHANG);
+    if (got != 0) {
+      if (got > 0) dispatch(holder, holder.tracee.classify(status));
+      return;
+    }
+  }
+  if (!holder.entered) writeEnter(holder);
+  holder.state = TaskState::kBlocked;
+  release(holder);
+}
+
+void Recording::release(Task& task) {
+  Domain& domain = *task.space->domain;
+  if (domain.holder == &task) domain.holder = nullptr;
+}
+
+// Called where the task's position is on record and it could go on.
+void Recording::endTurn(Task& task) {
+  Domain& domain = *task.space->domain;
+  if (domain.holder != &task) return makeReady(task, Continuation::kResume);  // merged meanwhile
+  if (!domain.ready.empty() && std::chrono::steady_clock::now() - domain.turnStart > kQuantum) {
+    task.state = TaskState::kReady;
+    task.continuation = Continuation::kResume;
+    domain.ready.push_back(&task);
+    domain.holder = nullptr;
+    return;
+  }
+  resumeUser(task);
+}
+
+void Recording::schedule() {
+  // Granting can free the same or another domain's baton again, so until nothing changes.
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::erase_if(domains_, [](const auto& domain) { return domain->tasks == 0; });
+    for (size_t i = 0; i < domains_.size(); ++i) {
+      std::shared_ptr<Domain> domain = domains_[i];
+      if (domain->holder != nullptr || domain->ready.empty()) continue;
+      Task* next = domain->ready.front();
+      domain->ready.pop_front();
+      domain->holder = next;
+      domain->turnStart = std::chrono::steady_clock::now();
+      changed = true;
+      try {
+        grant(*next);
+      } catch (const TraceeGone&) {
+        // Killed while it waited; its end is reported next and frees the baton.
+      }
+    }
+  }
+}
+
+void Recording::grant(Task& task) {
+  switch (task.continuation) {
+    case Continuation::kFinishCall:
+      task.state = TaskState::kInKernel;
+      finishCall(task);
+      break;
+    case Continuation::kStart:
+      setPosition(task);
+      [[fallthrough]];
+    case Continuation::kResume: resumeUser(task); break;
+  }
+}
+
+// Two domains came to share memory. A holder in the first keeps the baton; one of the second, which
+// is the caller and stands at a call's end, waits for its turn.
+void Recording::merge(const std::shared_ptr<Domain>& into, const std::shared_ptr<Domain>& from) {
+  if (into == from) return;
+  Task* waiting = from->holder;
+  std::vector<Task*> moved;
+  for (auto& [tid, task] : tasks_)
+    if (task->space && task->space->domain == from) moved.push_back(task.get());
+  for (Task* task : moved) task->space->domain = into;
+  into->tasks += static_cast<uint32_t>(moved.size());
+  from->tasks = 0;
+  for (Task* task : from->ready) into->ready.push_back(task);
+  from->ready.clear();
+  from->holder = nullptr;
+  if (waiting == nullptr) return;
+  if (into->holder == nullptr) {
+    into->holder = waiting;
+    into->turnStart = std::chrono::steady_clock::now();
+  }
+}
+
+}  // namespace airr

@@ -1,0 +1,504 @@
+// Ordinary calls: from the seccomp stop to the event.
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/kcmp.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+#include "mediator/call_hash.h"
+#include "mediator/instruction.h"
+#include "mediator/recording.h"
+#include "mediator/seccomp_filter.h"
+#include "recorder/gate/gate.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+namespace {
+
+using schema::Syscall;
+using syscalls::Authority;
+using syscalls::Treatment;
+
+// Output of at least this many bytes is a blob, so that equal content is stored once.
+constexpr uint64_t kBlobThreshold = 32 << 10;
+
+std::string linkOf(const std::string& path) {
+  char target[PATH_MAX];
+  ssize_t n = readlink(path.c_str(), target, sizeof target);
+  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
+}
+
+std::string procFd(Tid tid, int fd) {
+  return "/proc/" + std::to_string(raw(tid)) + "/fd/" + std::to_string(fd);
+}
+
+// Calls by which the world outside changes or is reached: on record before they run.
+bool hasEffect(const syscalls::Syscall& model, const syscalls::Call& call) {
+  switch (model.authority) {
+    case Authority::kNone:
+    case Authority::kMetadata:
+    case Authority::kSocket:
+    case Authority::kSpawn:
+    case Authority::kCode:
+      return false;
+    case Authority::kDevice: return false;
+    case Authority::kOpen: {
+      uint64_t flags = call.number == SYS_open     ? call.arguments[1]
+                       : call.number == SYS_openat ? call.arguments[2]
+                                                   : uint64_t{O_RDWR};
+      return (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) != 0;
+    }
+    default: return true;
+  }
+}
+
+}  // namespace
+
+void Recording::hashInputs(Task& task) {
+  task.inputHash = airr::hashInputs(*task.model, task.call, task.tracee, regions_);
+}
+
+void Recording::enterCall(Task& task, const Stop& stop) {
+  drainGate(task);
+  task.call = callOf(task.tracee.registers());
+  task.model = nullptr;
+  task.entered = task.altered = task.releasable = false;
+  task.inputHash = 0;
+  task.stream = 0;
+  const bool restarting = task.restartable && task.call.number == SYS_restart_syscall;
+  if (!restarting) {
+    if (task.scratch) task.space->scratch.release(task.scratch);
+    task.scratch = {};
+    task.redirect = {};
+    task.restartable = false;
+  }
+
+  if (stop.message == static_cast<uint64_t>(FilterData::kForeignTable))
+    return refuse(task, ENOSYS, "int 0x80");
+  if (stop.message == static_cast<uint64_t>(FilterData::kX32)) return refuse(task, ENOSYS, "x32");
+  if (task.call.number == AIRR_SYSCALL) return onShim(task);
+  task.model = syscalls::find(task.call.number);
+  if (task.model == nullptr) return refuse(task, ENOSYS, "unknown syscall");
+  if (task.model->treatment == Treatment::kRefuse)
+    return refuse(task, task.model->refusal, task.model->note ? task.model->note : "refused");
+  const char* why = nullptr;
+  if (int error = syscalls::refusedOperation(*task.model, task.call, &why); error != 0)
+    return refuse(task, error, why);
+  if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
+
+  requeueStash(task);
+  switch (task.model->treatment) {
+    case Treatment::kSpawn: return startSpawn(task);
+    case Treatment::kExec: return startExec(task);
+    case Treatment::kExit: return startExit(task);
+    case Treatment::kSignalReturn: return startSignalReturn(task);
+    default: break;
+  }
+  hashInputs(task);
+  if (answerHere(task)) return;
+  if (!restarting) {
+    task.outputCall = task.call;
+    task.outputModel = task.model;
+    task.lengths = syscalls::noteLengths(*task.model, task.call, task.tracee);
+  }
+  startCall(task);
+}
+
+void Recording::refuse(Task& task, int error, const char* why) {
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  if (task.model != nullptr) hashInputs(task);
+  fillCall(task, call, Syscall::Phase::WHOLE);
+  call.setHandling(Syscall::Handling::REFUSED);
+  call.setResult(-error);
+  call.setPath(why);
+  trace_->commit();
+  Registers registers = task.tracee.registers();
+  registers.orig_rax = static_cast<uint64_t>(-1);
+  registers.rax = static_cast<uint64_t>(-static_cast<int64_t>(error));
+  task.tracee.setRegisters(registers);
+  setPosition(task);
+  endTurn(task);
+}
+
+// Ends the call without the kernel; its outputs, if any, are in the task's memory already.
+void Recording::answer(Task& task, int64_t result, Syscall::Handling handling) {
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  fillCall(task, call, Syscall::Phase::WHOLE);
+  call.setHandling(handling);
+  call.setResult(result);
+  task.outputCall = task.call;
+  task.outputModel = task.model;
+  fillOutputs(task, call, result);
+  trace_->commit();
+  Registers registers = task.tracee.registers();
+  registers.orig_rax = static_cast<uint64_t>(-1);
+  registers.rax = static_cast<uint64_t>(result);
+  task.tracee.setRegisters(registers);
+  setPosition(task);
+}
+
+// Calls whose truth is the mediator's, not the kernel's.
+bool Recording::answerHere(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  switch (task.call.number) {
+    case SYS_sched_yield: {
+      answer(task, 0, Syscall::Handling::MEDIATOR);
+      Domain& domain = *task.space->domain;
+      if (domain.ready.empty()) {
+        // Others of this domain may be about to return from the kernel.
+        sched_yield();
+        endTurn(task);
+      } else {
+        task.state = TaskState::kReady;
+        task.continuation = Continuation::kResume;
+        domain.ready.push_back(&task);
+        domain.holder = nullptr;
+      }
+      return true;
+    }
+    case SYS_sched_getaffinity: {
+      if (affinity_.empty()) return false;
+      uint64_t size = affinity_.size() * sizeof(uint64_t);
+      if (a[1] < size || (a[1] & 7) != 0) return false;  // the kernel's EINVAL
+      if (!task.tracee.write({a[2]}, affinity_.data(), size)) return false;
+      answer(task, static_cast<int64_t>(size), Syscall::Handling::MEDIATOR);
+      endTurn(task);
+      return true;
+    }
+    case SYS_sched_setaffinity:
+      // Tracees stay where the mediator pinned them; they are told that it worked.
+      if (affinity_.empty()) return false;
+      answer(task, 0, Syscall::Handling::MEDIATOR);
+      endTurn(task);
+      return true;
+    default: return false;
+  }
+}
+
+void Recording::startCall(Task& task) {
+  if (task.model->treatment == Treatment::kMemory && !prepareMapping(task)) return;
+  switch (task.call.number) {
+    case SYS_write:
+    case SYS_writev:
+    case SYS_pwrite64:
+    case SYS_pwritev:
+    case SYS_pwritev2:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendfile:
+      task.stream = standardStream(task, static_cast<int>(task.call.arguments[0]));
+      break;
+    case SYS_copy_file_range:
+      task.stream = standardStream(task, static_cast<int>(task.call.arguments[2]));
+      break;
+    default: break;
+  }
+  task.releasable = syscalls::mayBlock(*task.model, task.outputCall) &&
+                    task.space->domain->tasks > 1;
+  if (task.releasable && !task.restartable) {
+    if (uint64_t size = syscalls::scratchSize(*task.model, task.call, task.tracee); size != 0) {
+      constexpr uint64_t kMostScratch = 4 << 20;
+      size = std::min(size, kMostScratch);
+      task.scratch = task.space->scratch.allocate(size);
+      if (task.scratch)
+        task.redirect =
+            syscalls::redirect(*task.model, task.call, task.tracee, task.scratch, size);
+      // Without scratch the kernel would write while siblings run, so the baton stays here.
+      if (!task.redirect.active) task.releasable = false;
+    }
+    if (task.redirect.active) {
+      Registers r = task.tracee.registers();
+      const uint64_t* a = task.redirect.call.arguments;
+      r.rdi = a[0], r.rsi = a[1], r.rdx = a[2], r.r10 = a[3], r.r8 = a[4], r.r9 = a[5];
+      task.tracee.setRegisters(r);
+    }
+  }
+  if (hasEffect(*task.model, task.call)) {
+    writeEnter(task);
+    trace_->flush();
+  }
+  task.state = TaskState::kInKernel;
+  task.tracee.resume(Resume::kToSyscallExit);
+  if (task.releasable && contended(task)) offerBaton(task);
+}
+
+void Recording::fillCall(Task& task, Syscall::Builder call, Syscall::Phase phase) {
+  call.setNumber(static_cast<uint16_t>(task.call.number));
+  call.setPhase(phase);
+  if (task.altered) call.setHandling(Syscall::Handling::ALTERED);
+  if (phase == Syscall::Phase::LEAVE) return;
+  call.setInputHash(task.inputHash);
+  call.setStream(static_cast<Syscall::Stream>(task.stream));
+  unsigned count = task.model ? task.model->argumentCount : 6;
+  auto arguments = call.initArguments(count);
+  for (unsigned i = 0; i < count; ++i) arguments.set(i, task.call.arguments[i]);
+}
+
+void Recording::writeEnter(Task& task) {
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  fillCall(task, call, Syscall::Phase::ENTER);
+  if (std::string path = describePath(task, -EINPROGRESS); !path.empty()) call.setPath(path);
+  trace_->commit();
+  task.entered = true;
+}
+
+void Recording::finishCall(Task& task) {
+  int64_t result = static_cast<int64_t>(task.tracee.registers().rax);
+  if (task.call.number == SYS_rt_sigreturn) return finishSignalReturn(task);
+  if (task.redirect.active || task.altered) {
+    Registers r = task.tracee.registers();
+    const uint64_t* a = task.call.arguments;
+    r.rdi = a[0], r.rsi = a[1], r.rdx = a[2], r.r10 = a[3], r.r8 = a[4], r.r9 = a[5];
+    task.tracee.setRegisters(r);
+  }
+  if (task.redirect.active &&
+      !syscalls::copyBack(*task.outputModel, task.outputCall, task.redirect, result, task.lengths,
+                          task.tracee)) {
+    result = -EFAULT;
+    Registers r = task.tracee.registers();
+    r.rax = static_cast<uint64_t>(result);
+    task.tracee.setRegisters(r);
+  }
+  task.restartable = result == kRestartBlock;
+
+  // Blobs, shared objects and the like are written inside; they come before this event.
+  if (result >= 0) noteBefore(task, result);
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  fillCall(task, call, task.entered ? Syscall::Phase::LEAVE : Syscall::Phase::WHOLE);
+  call.setResult(result);
+  fillOutputs(task, call, result);
+  if (result >= 0) noteResult(task, call, result);
+  if (!task.entered)
+    if (std::string path = describePath(task, result); !path.empty()) call.setPath(path);
+  trace_->commit();
+  if (task.scratch && !task.restartable) {
+    task.space->scratch.release(task.scratch);
+    task.scratch = {};
+    task.redirect = {};
+  }
+  setPosition(task);
+  endTurn(task);
+}
+
+void Recording::fillOutputs(Task& task, Syscall::Builder call, int64_t result) {
+  regions_.clear();
+  syscalls::outputRegions(*task.outputModel, task.outputCall, result, task.lengths, task.tracee,
+                          regions_);
+  std::erase_if(regions_, [](const Region& region) { return region.length == 0; });
+  if (regions_.empty()) return;
+  auto writes = call.initWrites(static_cast<unsigned>(regions_.size()));
+  for (unsigned i = 0; i < regions_.size(); ++i)
+    fillWrite(task.tracee, writes[i], regions_[i]);
+}
+
+void Recording::fillWrite(Tracee& tracee, schema::MemoryWrite::Builder write, const Region& region) {
+  write.setAddress(region.start.value);
+  if (region.length < kBlobThreshold) {
+    auto bytes = write.initBytes(static_cast<unsigned>(region.length));
+    if (!tracee.read(region.start, bytes.begin(), region.length)) write.initBytes(0);
+    return;
+  }
+  bytes_.resize(region.length);
+  if (!tracee.read(region.start, bytes_.data(), region.length)) {
+    write.initBytes(0);
+    return;
+  }
+  auto range = write.initBlob();
+  range.setBlob(trace_->addBlob(bytes_.data(), bytes_.size()));
+  range.setOffset(0);
+  range.setLength(region.length);
+}
+
+// What the mediator must know about a call that succeeded, and events that go before the call's.
+void Recording::noteBefore(Task& task, int64_t result) {
+  const uint64_t* a = task.call.arguments;
+  switch (task.call.number) {
+    case SYS_chdir:
+    case SYS_fchdir:
+    case SYS_chroot:
+      task.process->directory.clear();
+      break;
+    case SYS_rt_sigaction: {
+      uint64_t action[2];
+      if (a[1] != 0 && a[0] < 65 && task.tracee.read({a[1]}, action, sizeof action)) {
+        task.actions->handler[a[0]] = action[0];
+        task.actions->resets[a[0]] = (action[1] & SA_RESETHAND) != 0;
+      }
+      break;
+    }
+    case SYS_set_tid_address: task.clearChildTid = a[0]; break;
+    case SYS_set_robust_list: task.robustList = a[0]; break;
+    case SYS_munmap: noteUnmapping(*task.space, a[0], a[1]); break;
+    case SYS_mmap: shareMapping(task, static_cast<uint64_t>(result)); break;
+    case SYS_mremap: noteRemapping(*task.space, a[0], a[1], static_cast<uint64_t>(result), a[2]); break;
+    default: break;
+  }
+}
+
+void Recording::noteResult(Task& task, Syscall::Builder call, int64_t result) {
+  switch (task.call.number) {
+    case SYS_mmap: noteMapping(task, call, result); break;
+    case SYS_sendfile:
+    case SYS_copy_file_range: recordPayload(task, call, result); break;
+    case SYS_open:
+    case SYS_openat:
+    case SYS_creat:
+    case SYS_openat2: recordFormerContent(task, call, result); break;
+    default: break;
+  }
+  if (!sharedObjects_.empty()) noteSharedWrite(task, call, result);
+}
+
+// Which of the session's standard streams a descriptor is: the same open file description (kcmp(2)),
+// or the same pipe, socket or terminal opened anew.
+uint8_t Recording::standardStream(Task& task, int fd) {
+  const pid_t tid = raw(task.tracee.tid());
+  auto same = [&](int own) {
+    return syscall(SYS_kcmp, getpid(), tid, KCMP_FILE, own, fd) == 0;
+  };
+  const bool output = same(1), error = same(2);
+  if (output && error) return static_cast<uint8_t>(fd == 2 ? Syscall::Stream::ERROR : Syscall::Stream::OUTPUT);
+  if (output) return static_cast<uint8_t>(Syscall::Stream::OUTPUT);
+  if (error) return static_cast<uint8_t>(Syscall::Stream::ERROR);
+  return static_cast<uint8_t>(Syscall::Stream::NONE);
+}
+
+// Data that the kernel moved from file to file never was in the task's memory: read it from the
+// source, behind the position that the call left.
+void Recording::recordPayload(Task& task, Syscall::Builder call, int64_t result) {
+  if (result <= 0) return;
+  const uint64_t* a = task.call.arguments;
+  const bool sendfile = task.call.number == SYS_sendfile;
+  int source = static_cast<int>(sendfile ? a[1] : a[0]);
+  uint64_t offsetPointer = sendfile ? a[2] : a[1];
+  int64_t after = 0;
+  if (offsetPointer != 0) {
+    if (!task.tracee.readValue({offsetPointer}, after)) return;
+  } else {
+    after = filePosition(task.tracee.tid(), source);
+  }
+  UniqueFd file(open(procFd(task.tracee.tid(), source).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file || after < result) return;
+  std::vector<uint8_t> data(static_cast<size_t>(result));
+  ssize_t n = pread(file.get(), data.data(), data.size(), after - result);
+  if (n != result) return;
+  auto write = call.initPayload(1)[0];
+  if (data.size() < kBlobThreshold) {
+    write.setBytes(capnp::Data::Reader(data.data(), data.size()));
+  } else {
+    auto range = write.initBlob();
+    range.setBlob(trace_->addBlob(data.data(), data.size()));
+    range.setLength(data.size());
+  }
+}
+
+// What a file held before the session may change it, so that replay can tell what the session wrote.
+void Recording::recordFormerContent(Task& task, Syscall::Builder call, int64_t result) {
+  constexpr off_t kMostContent = 64 << 20;
+  const uint64_t* a = task.call.arguments;
+  uint64_t flags = task.call.number == SYS_open ? a[1] : task.call.number == SYS_openat ? a[2] : O_TRUNC;
+  if ((flags & O_ACCMODE) == O_RDONLY || (flags & (O_TRUNC | O_PATH | O_DIRECTORY)) != 0) return;
+  const std::string link = procFd(task.tracee.tid(), static_cast<int>(result));
+  struct stat s {};
+  if (stat(link.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size == 0 || s.st_size > kMostContent)
+    return;
+  UniqueFd file(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return;
+  auto range = call.initPayload(1)[0].initBlob();
+  range.setBlob(trace_->addFile(file.get()));
+  range.setLength(static_cast<uint64_t>(s.st_size));
+}
+
+int64_t Recording::filePosition(Tid tid, int fd) {
+  const std::string path =
+      "/proc/" + std::to_string(raw(tid)) + "/fdinfo/" + std::to_string(fd);
+  UniqueFd info(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[64] = {};
+  if (!info || read(info.get(), text, sizeof text - 1) <= 5) return 0;
+  return strtoll(text + 4, nullptr, 10);  // "pos:\t…" is the first line (proc_pid_fdinfo(5))
+}
+
+std::string Recording::resolvePath(Task& task, int dirfd, const std::string& name) {
+  if (!name.empty() && name[0] == '/') return name;
+  std::string base;
+  if (dirfd == AT_FDCWD) {
+    if (task.process->directory.empty())
+      task.process->directory = linkOf("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
+    base = task.process->directory;
+  } else {
+    base = linkOf(procFd(task.tracee.tid(), dirfd));
+  }
+  if (name.empty()) return base;
+  return base + (base.ends_with('/') ? "" : "/") + name;
+}
+
+// The path that a call named, absolute; of an open that succeeded, the path of what it opened.
+std::string Recording::describePath(Task& task, int64_t result) {
+  if (task.model == nullptr) return {};
+  const syscalls::Syscall& model = *task.model;
+  if (model.authority == Authority::kOpen && result >= 0)
+    return linkOf(procFd(task.tracee.tid(), static_cast<int>(result)));
+  for (unsigned i = 0; i < model.argumentCount; ++i) {
+    if (model.arguments[i].type != syscalls::Type::kPath) continue;
+    std::string name;
+    if (!task.tracee.readString({task.call.arguments[i]}, name, PATH_MAX)) return {};
+    int dirfd = AT_FDCWD;
+    if (i > 0 && model.arguments[i - 1].type == syscalls::Type::kDirFd)
+      dirfd = static_cast<int>(task.call.arguments[i - 1]);
+    return resolvePath(task, dirfd, name);
+  }
+  return {};
+}
+
+void Recording::onShim(Task& task) {
+  const uint64_t kind = task.call.arguments[0];
+  static constexpr const char* kKinds[] = {"",       "resolve", "load",  "spawn",
+                                           "thread", "random",  "hello", "yield"};
+  auto event = beginEvent(task);
+  if (kind == AIRR_NOTE_YIELD) {
+    uint64_t count = 0;
+    task.tracee.readValue({AIRR_GATE_DATA + offsetof(airr_gate_data, hook_count)}, count);
+    event.setGateYield(count);
+    const uint64_t never = UINT64_MAX;
+    task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)}, &never, sizeof never);
+  } else {
+    auto note = event.initNote();
+    note.setKind(kind < std::size(kKinds) ? kKinds[kind] : "unknown");
+    uint64_t length = std::min<uint64_t>(task.call.arguments[2], 1024);
+    std::string text;
+    if (task.tracee.readString({task.call.arguments[1]}, text, length)) {
+      // Cap'n Proto text is UTF-8 for its readers; what the shim says is bytes.
+      note.setText(text);
+    }
+  }
+  trace_->commit();
+  Registers registers = task.tracee.registers();
+  registers.orig_rax = static_cast<uint64_t>(-1);
+  registers.rax = 0;
+  task.tracee.setRegisters(registers);
+  setPosition(task);
+  if (kind == AIRR_NOTE_YIELD) {
+    Domain& domain = *task.space->domain;
+    if (!domain.ready.empty()) {
+      task.state = TaskState::kReady;
+      task.continuation = Continuation::kResume;
+      domain.ready.push_back(&task);
+      domain.holder = nullptr;
+      return;
+    }
+  }
+  endTurn(task);
+}
+
+}  // namespace airr

@@ -1,0 +1,210 @@
+// Forced hand-overs: a task runs on without a call while others wait, or a signal does.
+//
+// Such a point cannot be found again without counting instructions. So replay does not run to it: the
+// registers and the memory of the task as they were there are put on record, and replay puts them in
+// place. Whether the task was spinning decides when to do this, never whether it is exact.
+#define XXH_INLINE_ALL
+#include <signal.h>
+#include <sys/mman.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/memory_map.h"
+#include "mediator/recording.h"
+#include "recorder/gate/gate.h"
+
+namespace airr {
+namespace {
+
+using namespace std::chrono_literals;
+using schema::Forced;
+
+constexpr auto kAskShim = 5ms;        // running so long: ask for a yield at the next hooked call
+constexpr auto kFirstLook = 8ms;      // then look whether it spins, with doubling patience
+constexpr auto kSignalPatience = 30ms;
+constexpr auto kCap = 200ms;          // computing that long: hand over all the same
+constexpr int kMostSteps = 1000;      // a spin's period is shorter (design.md, section 6)
+constexpr uint64_t kRunPages = 256;   // pages read, and stored, in one piece
+
+bool inGate(uint64_t rip) { return rip >= AIRR_GATE_TEXT && rip < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE; }
+
+}  // namespace
+
+void Recording::onTick() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& domain : domains_) {
+    Task* holder = domain->holder;
+    if (holder == nullptr || holder->state != TaskState::kRunning || holder->forceRequested) continue;
+    const bool wanted = !domain->ready.empty();
+    if (!wanted && holder->stash.empty()) continue;
+    const auto elapsed = now - holder->runningSince;
+    if (elapsed < kAskShim) continue;
+    // A forced point must not cost more than a fraction of the time that is lost by waiting.
+    if (now - holder->space->lastForced < 4 * holder->space->forcedCost) continue;
+    try {
+      const uint64_t asSoonAsPossible = 0;
+      if (wanted)
+        holder->tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)},
+                             &asSoonAsPossible, sizeof asSoonAsPossible);
+      if (elapsed < std::max<std::chrono::nanoseconds>(kFirstLook, holder->forceAfter)) continue;
+      holder->forceRequested = true;
+      holder->tracee.interrupt();
+    } catch (const TraceeGone&) {
+    }
+  }
+}
+
+void Recording::onForcedStop(Task& task) {
+  task.forceRequested = false;
+  const auto elapsed = std::chrono::steady_clock::now() - task.runningSince;
+  const bool wanted = contended(task);
+  if (inGate(task.tracee.registers().rip) && !stepOutOfGate(task)) return;
+  if (!task.stash.empty() && elapsed >= kSignalPatience) return force(task, Forced::Reason::SIGNAL);
+  if (wanted) {
+    bool lost = false;
+    if (spins(task, lost)) return force(task, Forced::Reason::SPIN);
+    if (lost) return;
+    if (elapsed >= kCap) return force(task, Forced::Reason::QUANTUM);
+  }
+  task.forceAfter = std::min<std::chrono::nanoseconds>(2 * elapsed, kCap);
+  task.tracee.resume(Resume::kContinue);
+}
+
+// Steps until registers recur. `lost`: something else happened on the way and was handled; the task
+// is not stopped here any more.
+bool Recording::spins(Task& task, bool& lost) {
+  const Registers start = task.tracee.registers();
+  for (int i = 0; i < kMostSteps; ++i) {
+    task.tracee.resume(Resume::kStep);
+    Stop stop = task.tracee.wait();
+    if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP ||
+        task.tracee.signalInfo().si_code != TRAP_TRACE) {
+      lost = true;
+      handleStop(task, stop);
+      return false;
+    }
+    const Registers& now = task.tracee.registers();
+    if (memcmp(&now, &start, offsetof(Registers, orig_rax)) == 0 && now.rip == start.rip &&
+        now.rsp == start.rsp)
+      return true;
+    if (inGate(now.rip)) {
+      if (!stepOutOfGate(task)) lost = true;
+      return false;
+    }
+  }
+  return false;
+}
+
+// The gate's code is never left half-way: its log would be torn.
+bool Recording::stepOutOfGate(Task& task) {
+  while (inGate(task.tracee.registers().rip)) {
+    task.tracee.resume(Resume::kStep);
+    Stop stop = task.tracee.wait();
+    if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP ||
+        task.tracee.signalInfo().si_code != TRAP_TRACE) {
+      handleStop(task, stop);
+      return false;
+    }
+  }
+  return true;
+}
+
+void Recording::force(Task& task, Forced::Reason reason) {
+  const auto began = std::chrono::steady_clock::now();
+  Tracee& tracee = task.tracee;
+  AddressSpace& space = *task.space;
+  // Readings since the last stop are part of what is not run again.
+  const uint32_t none = 0;
+  tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, &none, sizeof none);
+
+  struct Run {
+    Address start;
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<Run> changed;
+  std::unordered_map<uint64_t, std::array<uint64_t, 2>> digests;
+  std::vector<Address> pages;
+  std::vector<uint8_t> buffer(kRunPages * kPageSize);
+  PageMap pageMap(tracee.tid());
+  auto examine = [&](size_t from, size_t count) {
+    if (!tracee.read(pages[from], buffer.data(), count * kPageSize)) return;
+    for (size_t i = 0; i < count; ++i) {
+      const uint8_t* content = buffer.data() + i * kPageSize;
+      const XXH128_hash_t hash = XXH3_128bits(content, kPageSize);
+      const std::array<uint64_t, 2> digest{hash.low64, hash.high64};
+      const Address page = pages[from + i];
+      digests[page.value] = digest;
+      auto former = space.pageDigests.find(page.value);
+      if (former != space.pageDigests.end() && former->second == digest) continue;
+      if (changed.empty() || changed.back().start + changed.back().bytes.size() != page ||
+          changed.back().bytes.size() >= kRunPages * kPageSize)
+        changed.push_back({page, {}});
+      changed.back().bytes.insert(changed.back().bytes.end(), content, content + kPageSize);
+    }
+  };
+  for (const MappedRegion& region : readMemoryMap(tracee.tid())) {
+    if (!(region.protection & PROT_WRITE)) continue;
+    if (region.start.value >= AIRR_GATE_TEXT && region.end.value <= AIRR_GATE_END) continue;
+    pages.clear();
+    auto note = [&](Address page) { pages.push_back(page); };
+    if (region.shared) {
+      pageMap.presentPages(region.start, region.end, note);
+    } else {
+      pageMap.privatePages(region.start, region.end, note);
+    }
+    for (size_t from = 0; from < pages.size();) {
+      size_t count = 1;
+      while (from + count < pages.size() && count < kRunPages &&
+             pages[from + count] == pages[from] + count * kPageSize)
+        ++count;
+      examine(from, count);
+      from += count;
+    }
+  }
+  std::vector<uint64_t> gone;
+  for (const auto& [page, digest] : space.pageDigests)
+    if (!digests.contains(page)) gone.push_back(page);
+  std::sort(gone.begin(), gone.end());
+  space.pageDigests = std::move(digests);
+
+  const Registers registers = tracee.registers();
+  const std::vector<uint8_t> extended = tracee.extendedState();
+  auto event = beginEvent(task);
+  auto record = event.initForced();
+  record.setReason(reason);
+  record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
+  record.setXstate({extended.data(), extended.size()});
+  auto list = record.initPages(static_cast<unsigned>(changed.size()));
+  for (unsigned i = 0; i < changed.size(); ++i) {
+    list[i].setAddress(changed[i].start.value);
+    if (changed[i].bytes.size() <= 4 * kPageSize) {
+      list[i].setBytes({changed[i].bytes.data(), changed[i].bytes.size()});
+    } else {
+      auto range = list[i].initBlob();
+      range.setBlob(trace_->addBlob(changed[i].bytes.data(), changed[i].bytes.size()));
+      range.setLength(changed[i].bytes.size());
+    }
+  }
+  auto goneList = record.initGone(static_cast<unsigned>(gone.size()));
+  for (unsigned i = 0; i < gone.size(); ++i) goneList.set(i, gone[i]);
+  trace_->commit();
+  ++forcedCounts_[static_cast<int>(reason)];
+  space.lastForced = std::chrono::steady_clock::now();
+  space.forcedCost = space.lastForced - began;
+
+  setPosition(task);
+  requeueStash(task);
+  if (contended(task)) {
+    Domain& domain = *space.domain;
+    task.state = TaskState::kReady;
+    task.continuation = Continuation::kResume;
+    domain.ready.push_back(&task);
+    domain.holder = nullptr;
+    return;
+  }
+  resumeUser(task);
+}
+
+}  // namespace airr

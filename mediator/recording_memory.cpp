@@ -1,0 +1,279 @@
+// Mappings: files as blobs, shared memory as objects, instructions that must not run.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/memory_map.h"
+#include "mediator/rdrand_scan.h"
+#include "mediator/recording.h"
+#include "recorder/gate/gate.h"
+#include "schema/error.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+namespace {
+
+using schema::Syscall;
+
+constexpr uint64_t kMseal = 462;        // Linux 6.10
+constexpr uint64_t kMapTypeMask = 0xf;  // MAP_TYPE
+
+bool isShared(uint64_t flags) {
+  uint64_t type = flags & kMapTypeMask;
+  return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
+}
+
+std::string fdLink(const Task& task) {
+  return "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" +
+         std::to_string(static_cast<int>(task.call.arguments[4]));
+}
+
+const MappedRegion* regionAt(const std::vector<MappedRegion>& regions, uint64_t address) {
+  for (const MappedRegion& region : regions)
+    if (region.start.value <= address && address < region.end.value) return &region;
+  return nullptr;
+}
+
+}  // namespace
+
+// A tracee may not change what is mapped where its gate lies.
+bool Recording::touchesGate(const Task& task) const {
+  const uint64_t* a = task.call.arguments;
+  auto overlaps = [](uint64_t start, uint64_t length) {
+    return start < AIRR_GATE_END && start + length > AIRR_GATE_TEXT;
+  };
+  switch (task.call.number) {
+    case SYS_mmap: return (a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && overlaps(a[0], a[1]);
+    case SYS_munmap:
+    case SYS_mprotect:
+    case SYS_pkey_mprotect:
+    case SYS_madvise:
+    case kMseal:
+      return overlaps(a[0], a[1]);
+    case SYS_mremap:
+      return overlaps(a[0], a[1]) || ((a[3] & MREMAP_FIXED) && overlaps(a[4], a[2]));
+    default: return false;
+  }
+}
+
+// Before a call of the mmap family; false if it was answered here.
+bool Recording::prepareMapping(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  if (task.call.number == SYS_madvise && a[2] == MADV_FREE) {
+    // When the kernel frees such pages is up to memory pressure; freeing them now is one of the
+    // outcomes that the caller must be ready for.
+    Registers r = task.tracee.registers();
+    r.rdx = MADV_DONTNEED;
+    task.tracee.setRegisters(r);
+    task.altered = true;
+  }
+  if (task.call.number == SYS_mmap && !(a[3] & MAP_ANONYMOUS)) {
+    struct stat s {};
+    if (stat(fdLink(task).c_str(), &s) != 0) return true;  // the kernel's EBADF
+    const bool zero = S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5);
+    if (!S_ISREG(s.st_mode) && !zero) {
+      refuse(task, ENODEV, "maps a device");
+      return false;
+    }
+  }
+  return true;
+}
+
+std::shared_ptr<SharedObjectState> Recording::findShared(uint64_t device, uint64_t inode) {
+  std::erase_if(sharedObjects_, [](const auto& object) { return object.expired(); });
+  for (const auto& weak : sharedObjects_)
+    if (auto object = weak.lock(); object->device == device && object->inode == inode) return object;
+  return nullptr;
+}
+
+// A new mapping that other processes may come to share: makes it part of the session's shared
+// objects, and the task part of the object's baton domain.
+void Recording::shareMapping(Task& task, uint64_t start) {
+  const uint64_t* a = task.call.arguments;
+  noteUnmapping(*task.space, start, a[1]);
+  if (!isShared(a[3])) return;
+  const std::vector<MappedRegion> regions = readMemoryMap(task.tracee.tid());
+  const MappedRegion* region = regionAt(regions, start);
+  if (region == nullptr) return;
+  std::shared_ptr<SharedObjectState> object = findShared(region->device, region->inode);
+  const bool anonymous = (a[3] & MAP_ANONYMOUS) != 0;
+  UniqueFd file;
+  if (!anonymous) {
+    file.reset(open(fdLink(task).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!object && !(a[2] & PROT_WRITE)) {
+      // A file that nobody in the session writes through memory: as good as private, if it cannot
+      // be made writable later.
+      const std::string info = "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fdinfo/" +
+                               std::to_string(static_cast<int>(a[4]));
+      UniqueFd fd(open(info.c_str(), O_RDONLY | O_CLOEXEC));
+      char text[256] = {};
+      if (fd && read(fd.get(), text, sizeof text - 1) > 0) {
+        const char* flags = strstr(text, "flags:\t");
+        if (flags && (strtoul(flags + 7, nullptr, 8) & O_ACCMODE) == O_RDONLY) return;
+      }
+    }
+  }
+  if (!object) {
+    object = std::make_shared<SharedObjectState>();
+    object->number = nextObject_++;
+    object->device = region->device;
+    object->inode = region->inode;
+    object->domain = task.space->domain;
+    sharedObjects_.push_back(object);
+    auto event = beginEvent(task);
+    auto record = event.initSharedObject();
+    record.setObject(object->number);
+    record.setPath(region->name);
+    if (anonymous || !file) {
+      record.setSize(pageCeil(a[1]) + a[5]);
+    } else {
+      struct stat s {};
+      fstat(file.get(), &s);
+      record.setSize(static_cast<uint64_t>(s.st_size));
+      if (s.st_size > 0) {
+        record.setHasContent(true);
+        auto range = record.initContent();
+        range.setBlob(trace_->addFile(file.get()));
+        range.setLength(static_cast<uint64_t>(s.st_size));
+      }
+    }
+    trace_->commit();
+  } else if (auto domain = object->domain.lock(); domain && domain != task.space->domain) {
+    merge(domain, task.space->domain);
+  }
+  object->domain = task.space->domain;
+  task.space->sharedMappings[start] = {start + pageCeil(a[1]), object, a[5]};
+}
+
+void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
+  const uint64_t* a = task.call.arguments;
+  const auto start = static_cast<uint64_t>(result);
+  if (auto shared = task.space->sharedMappings.find(start); shared != task.space->sharedMappings.end()) {
+    auto record = call.initMapping().initShared();
+    record.setObject(shared->second.object->number);
+    record.setOffset(a[5]);
+    return;
+  }
+  if (a[3] & MAP_ANONYMOUS) return;
+  UniqueFd file(open(fdLink(task).c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat s {};
+  if (!file || fstat(file.get(), &s) != 0)
+    throw systemError("reading a file that the session mapped, " + describePath(task, -1));
+  if (!S_ISREG(s.st_mode)) return;  // /dev/zero
+  const uint32_t blob = trace_->addFile(file.get());
+  auto range = call.initMapping().initBlob();
+  range.setBlob(blob);
+  range.setOffset(a[5]);
+  const auto size = static_cast<uint64_t>(s.st_size);
+  range.setLength(size > a[5] ? size - a[5] : 0);
+  call.setPath(resolvePath(task, static_cast<int>(a[4]), ""));
+  if (a[2] & PROT_EXEC) {
+    const std::vector<uint64_t> sites = patchTrapSites(task, file.get(), blob, start, a[1], a[5]);
+    auto writes = call.initWrites(static_cast<unsigned>(sites.size()));
+    for (unsigned i = 0; i < sites.size(); ++i) fillWrite(task.tracee, writes[i], {{sites[i]}, 1});
+  }
+}
+
+// Replaces RDRAND and RDSEED in newly mapped code by int3, whose trap the mediator answers. Returns
+// the addresses that were changed.
+std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t blob, uint64_t start,
+                                                uint64_t length, uint64_t offset) {
+  auto known = trapSitesOfBlob_.find(blob);
+  if (known == trapSitesOfBlob_.end()) {
+    std::vector<std::pair<uint64_t, TrapSite>> sites;
+    struct stat s {};
+    if (fstat(file, &s) == 0 && s.st_size > 0) {
+      const auto size = static_cast<size_t>(s.st_size);
+      void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+      if (content == MAP_FAILED) throw systemError("mapping a program file to look for RDRAND");
+      for (const RdrandSite& found : scanForRdrand({static_cast<const uint8_t*>(content), size}))
+        sites.push_back({found.fileOffset,
+                         {found.kind == RdrandSite::Kind::kRdseed, found.length,
+                          static_cast<uint8_t>(found.operandBits / 8), found.reg}});
+      munmap(content, size);
+    }
+    known = trapSitesOfBlob_.emplace(blob, std::move(sites)).first;
+  }
+  std::vector<uint64_t> changed;
+  constexpr uint8_t kInt3 = 0xcc;
+  for (const auto& [at, site] : known->second) {
+    if (at < offset || at - offset + site.length > length) continue;
+    const uint64_t address = start + (at - offset);
+    if (!task.tracee.forceWrite({address}, &kInt3, 1)) throw TraceeGone{task.tracee.tid()};
+    task.space->trapSites[address] = site;
+    changed.push_back(address);
+  }
+  return changed;
+}
+
+void Recording::noteUnmapping(AddressSpace& space, uint64_t start, uint64_t length) {
+  const uint64_t end = start + pageCeil(length);
+  space.trapSites.erase(space.trapSites.lower_bound(start), space.trapSites.lower_bound(end));
+  std::map<uint64_t, SharedMapping> kept;
+  for (auto& [from, mapping] : space.sharedMappings) {
+    if (mapping.end <= start || from >= end) {
+      kept[from] = mapping;
+      continue;
+    }
+    if (from < start) kept[from] = {start, mapping.object, mapping.offset};
+    if (mapping.end > end) kept[end] = {mapping.end, mapping.object, mapping.offset + (end - from)};
+  }
+  space.sharedMappings = std::move(kept);
+}
+
+void Recording::noteRemapping(AddressSpace& space, uint64_t from, uint64_t fromLength, uint64_t to,
+                              uint64_t toLength) {
+  auto found = space.sharedMappings.find(from);
+  if (found == space.sharedMappings.end()) {
+    if (from != to) noteUnmapping(space, from, fromLength);
+    return;
+  }
+  SharedMapping moved = found->second;
+  noteUnmapping(space, from, fromLength);
+  moved.end = to + pageCeil(toLength);
+  space.sharedMappings[to] = moved;
+}
+
+// A write by syscall to an object that is mapped: the kernel changed memory that tasks can see.
+void Recording::noteSharedWrite(Task& task, Syscall::Builder call, int64_t result) {
+  const uint64_t* a = task.call.arguments;
+  bool positioned = false, resized = false;
+  switch (task.call.number) {
+    case SYS_pwrite64:
+    case SYS_pwritev: positioned = true; break;
+    case SYS_write:
+    case SYS_writev: break;
+    case SYS_ftruncate:
+    case SYS_fallocate: resized = true; break;
+    default: return;
+  }
+  const std::string link =
+      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(static_cast<int>(a[0]));
+  struct stat s {};
+  if (stat(link.c_str(), &s) != 0) return;
+  const auto object = findShared(s.st_dev, s.st_ino);
+  if (!object) return;
+  auto record = call.initSharedWrites(1)[0];
+  record.setObject(object->number);
+  if (resized) {
+    record.setNewSize(s.st_size);
+    return;
+  }
+  if (result <= 0) return;
+  const int64_t offset =
+      positioned ? static_cast<int64_t>(a[3]) : filePosition(task.tracee.tid(), static_cast<int>(a[0])) - result;
+  record.setOffset(static_cast<uint64_t>(offset));
+  auto bytes = record.initBytes(static_cast<unsigned>(result));
+  UniqueFd file(open(link.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file || pread(file.get(), bytes.begin(), bytes.size(), offset) != result)
+    throw systemError("reading back a write to a mapped file");
+  record.setNewSize(s.st_size);
+}
+
+}  // namespace airr

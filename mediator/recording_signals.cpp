@@ -1,0 +1,206 @@
+// Signals: where they may be delivered, and how what they do is put on record.
+#include <sched.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/instruction.h"
+#include "mediator/recording.h"
+#include "mediator/signal_frame.h"
+#include "schema/error.h"
+
+namespace airr {
+namespace {
+
+using schema::Signal;
+
+bool ignoredByDefault(int signal) {
+  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+}
+
+bool stopsByDefault(int signal) {
+  return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+bool samePosition(const Registers& a, const Registers& b) {
+  return a.rip == b.rip && a.rsp == b.rsp && a.rax == b.rax && a.rbx == b.rbx && a.rcx == b.rcx &&
+         a.rdx == b.rdx && a.rsi == b.rsi && a.rdi == b.rdi && a.rbp == b.rbp && a.r8 == b.r8 &&
+         a.r9 == b.r9 && a.r10 == b.r10 && a.r11 == b.r11 && a.r12 == b.r12 && a.r13 == b.r13 &&
+         a.r14 == b.r14 && a.r15 == b.r15;
+}
+
+}  // namespace
+
+void Recording::onSignal(Task& task, const Stop& stop) {
+  siginfo_t info = task.tracee.signalInfo();
+  if (raisedByInstruction(info)) {
+    drainGate(task);
+    if (emulateInstruction(task, info, stop.signal)) return;
+    return deliver(task, stop.signal, info, true);
+  }
+  if (info.si_code == SI_TKILL && info.si_pid == getpid()) {
+    auto raised = std::find_if(task.stash.begin(), task.stash.end(),
+                               [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
+    if (raised != task.stash.end()) {
+      info = *raised;
+      task.stash.erase(raised);
+      task.tracee.setSignalInfo(info);
+    }
+  }
+  if (samePosition(task.tracee.registers(), task.position))
+    return deliver(task, stop.signal, info, false);
+  // Somewhere in user code, where replay could not find it again: keep it for the next call.
+  // Standard signals do not queue (signal(7)).
+  bool pending = stop.signal < SIGRTMIN &&
+                 std::any_of(task.stash.begin(), task.stash.end(), [&](const siginfo_t& s) {
+                   return s.si_signo == stop.signal;
+                 });
+  if (!pending) task.stash.push_back(info);
+  task.tracee.resume(Resume::kContinue);
+}
+
+// Raises the kept signals again, now that the task stands at a recorded position: what the kernel
+// then does (interrupt the call, keep it blocked, deliver on return) is what it would have done had
+// they come now.
+void Recording::requeueStash(Task& task) {
+  for (const siginfo_t& info : task.stash)
+    syscall(SYS_tgkill, raw(task.process->pid), raw(task.tracee.tid()), info.si_signo);
+}
+
+void Recording::deliver(Task& task, int signal, const siginfo_t& info, bool synchronous) {
+  const uint64_t handler = task.actions->handler[signal];
+  const auto kDefault = reinterpret_cast<uint64_t>(SIG_DFL);
+  const auto kIgnore = reinterpret_cast<uint64_t>(SIG_IGN);
+  const bool caught = handler != kDefault && handler != kIgnore;
+  auto begin = [&](Signal::Action action) {
+    auto event = beginEvent(task);
+    auto record = event.initSignal();
+    record.setNumber(static_cast<uint8_t>(signal));
+    record.setAction(action);
+    record.setSynchronous(synchronous);
+    record.setInfo({reinterpret_cast<const uint8_t*>(&info), sizeof info});
+    return record;
+  };
+  if (!caught && !synchronous && (handler == kIgnore || ignoredByDefault(signal))) {
+    task.tracee.resume(Resume::kContinue, signal);
+    return;
+  }
+  if (!caught) {
+    begin(stopsByDefault(signal) ? Signal::Action::STOP : Signal::Action::FATAL);
+    trace_->commit();
+    task.tracee.resume(Resume::kContinue, signal);
+    return;
+  }
+  // A single step into a handler ends before its first instruction (kernel/signal.c,
+  // signal_setup_done: "stepping").
+  task.tracee.resume(Resume::kStep, signal);
+  Stop stop = task.tracee.wait();
+  const bool entered = stop.kind == Stop::Kind::kSignal && stop.signal == SIGTRAP &&
+                       task.tracee.registers().rip == handler;
+  if (!entered) {
+    // The frame did not fit (SIGSEGV follows), or something else came first.
+    return handleStop(task, stop);
+  }
+  const Registers registers = task.tracee.registers();
+  auto record = begin(Signal::Action::HANDLER);
+  record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
+  auto frame = record.initFrame(1);
+  fillWrite(task.tracee, frame[0], signalFrame(task.tracee, registers));
+  trace_->commit();
+  if (task.actions->resets[signal]) task.actions->handler[signal] = kDefault;
+  setPosition(task);
+  endTurn(task);
+}
+
+bool Recording::emulateInstruction(Task& task, const siginfo_t& info, int signal) {
+  using Kind = schema::Trap::Kind;
+  Registers r = task.tracee.registers();
+  Kind kind;
+  uint8_t length = 0;
+  uint64_t a = 0, b = 0;
+  if (signal == SIGSEGV && info.si_code == SI_KERNEL) {
+    uint8_t code[3] = {};
+    if (!task.tracee.read({r.rip}, code, 2)) return false;
+    if (code[0] == 0x0f && code[1] == 0x31) {
+      kind = Kind::RDTSC;
+      length = 2;
+      a = __rdtsc();
+    } else if (code[0] == 0x0f && code[1] == 0x01 && task.tracee.read({r.rip}, code, 3) &&
+               code[2] == 0xf9) {
+      kind = Kind::RDTSCP;
+      length = 3;
+      unsigned aux = 0;
+      a = __rdtscp(&aux);
+      b = aux;
+      r.rcx = aux;
+    } else {
+      return false;
+    }
+    r.rax = a & 0xffffffff;
+    r.rdx = a >> 32;
+    r.rip += length;
+  } else if (signal == SIGTRAP && info.si_code == SI_KERNEL) {
+    auto found = task.space->trapSites.find(r.rip - 1);
+    if (found == task.space->trapSites.end()) return false;
+    const TrapSite& site = found->second;
+    if (getrandom(&a, sizeof a, 0) != sizeof a) throw systemError("getrandom");
+    kind = site.seed ? Kind::RDSEED : Kind::RDRAND;
+    length = site.length;
+    if (site.operandBytes < 8) a &= (1ull << (8 * site.operandBytes)) - 1;
+    b = kCarry | static_cast<uint64_t>(site.destination) << 8 |
+        static_cast<uint64_t>(site.operandBytes) << 16;
+    setOperand(r, site.destination, site.operandBytes, a);
+    r.eflags = (r.eflags & ~kArithmeticFlags) | kCarry;
+    r.rip += length - 1u;
+  } else {
+    return false;
+  }
+  auto event = beginEvent(task);
+  auto trap = event.initTrap();
+  trap.setKind(kind);
+  trap.setLength(length);
+  trap.setA(a);
+  trap.setB(b);
+  trace_->commit();
+  task.tracee.setRegisters(r);
+  setPosition(task);
+  endTurn(task);
+  return true;
+}
+
+void Recording::startSignalReturn(Task& task) {
+  task.state = TaskState::kInKernel;
+  task.tracee.resume(Resume::kToSyscallExit);
+}
+
+void Recording::finishSignalReturn(Task& task) {
+  const Registers registers = task.tracee.registers();
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  call.setNumber(SYS_rt_sigreturn);
+  call.setResult(static_cast<int64_t>(registers.rax));
+  call.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
+  trace_->commit();
+  setPosition(task);
+  endTurn(task);
+}
+
+void Recording::onGroupStop(Task& task, const Stop& stop) {
+  const bool atPosition = samePosition(task.tracee.registers(), task.position);
+  task.state = TaskState::kStopped;
+  task.tracee.resume(Resume::kListen);
+  if (atPosition) release(task);
+  // Our parent, often a shell, must see its job stop, and continue it.
+  if (task.tracee.tid() == root_ && getpgid(raw(root_)) == getpgrp()) {
+    (void)stop;
+    raise(SIGSTOP);
+    kill(raw(root_), SIGCONT);
+  }
+}
+
+}  // namespace airr

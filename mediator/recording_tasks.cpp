@@ -1,0 +1,475 @@
+// Tasks: clone, exec, exit.
+#include <elf.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/memory_map.h"
+#include "mediator/recording.h"
+#include "recorder/gate/gate.h"
+#include "recorder/gate/gate_image.h"
+#include "schema/error.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+namespace {
+
+using schema::Syscall;
+
+// Flags by which a child would escape its tracer (clone(2)).
+constexpr uint64_t kUntraced = CLONE_UNTRACED | CLONE_PTRACE;
+
+struct CloneRequest {
+  uint64_t flags = 0, parentTid = 0, childTid = 0;
+};
+
+CloneRequest cloneRequest(const syscalls::Call& call) {
+  switch (call.number) {
+    case SYS_vfork: return {CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0};
+    case SYS_fork: return {SIGCHLD, 0, 0};
+    default: return {call.arguments[0], call.arguments[2], call.arguments[3]};
+  }
+}
+
+// The address of a `syscall` instruction in the kernel's vDSO, as an offset. It is the same image in
+// every process of one boot.
+uint64_t vdsoSyscallOffset() {
+  static const uint64_t offset = [] {
+    const auto* image = reinterpret_cast<const uint8_t*>(getauxval(AT_SYSINFO_EHDR));
+    const auto* header = reinterpret_cast<const Elf64_Ehdr*>(image);
+    if (image != nullptr) {
+      const auto* segments = reinterpret_cast<const Elf64_Phdr*>(image + header->e_phoff);
+      for (int i = 0; i < header->e_phnum; ++i) {
+        if (segments[i].p_type != PT_LOAD || !(segments[i].p_flags & PF_X)) continue;
+        for (uint64_t at = 0; at + 1 < segments[i].p_memsz; ++at)
+          if (image[at] == 0x0f && image[at + 1] == 0x05) return at;
+      }
+    }
+    throw Error(ExitCode::kFailure, "this kernel's vDSO has no syscall instruction to start from",
+                "boot without vdso=0");
+  }();
+  return offset;
+}
+
+bool isZombie(Tid tid) {
+  UniqueFd fd(open(("/proc/" + std::to_string(raw(tid)) + "/task/" + std::to_string(raw(tid)) +
+                    "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  char text[512] = {};
+  if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;
+  const char* behindName = strrchr(text, ')');
+  return behindName == nullptr || behindName[2] == 'Z' || behindName[2] == 'X';
+}
+
+// Words of robust futexes that the kernel marks when the task dies (kernel/futex/core.c,
+// exit_robust_list; the list is at most ROBUST_LIST_LIMIT = 2048 long).
+std::vector<uint64_t> robustWords(Tracee& tracee, uint64_t head) {
+  std::vector<uint64_t> words;
+  struct {
+    uint64_t next;
+    int64_t offset;
+    uint64_t pending;
+  } list{};
+  if (head == 0 || !tracee.readValue({head}, list)) return words;
+  auto add = [&](uint64_t entry) {
+    uint64_t at = (entry & ~1ull) + static_cast<uint64_t>(list.offset);
+    uint32_t value = 0;
+    if (tracee.readValue({at}, value) &&
+        (value & FUTEX_TID_MASK) == static_cast<uint32_t>(raw(tracee.tid())))
+      words.push_back(at);
+  };
+  uint64_t entry = list.next;
+  for (int i = 0; i < 2048 && (entry & ~1ull) != head && entry != 0; ++i) {
+    if (entry != list.pending) add(entry);
+    if (!tracee.readValue({entry & ~1ull}, entry)) break;
+  }
+  if (list.pending != 0) add(list.pending);
+  return words;
+}
+
+std::vector<std::string> readStrings(Tracee& tracee, uint64_t array) {
+  constexpr size_t kMost = 4096;
+  std::vector<std::string> result;
+  uint64_t pointer = 0;
+  std::string text;
+  while (array != 0 && result.size() < kMost && tracee.readValue({array}, pointer) && pointer != 0 &&
+         tracee.readString({pointer}, text, 1 << 17)) {
+    result.push_back(text);
+    array += sizeof pointer;
+  }
+  return result;
+}
+
+}  // namespace
+
+void Recording::startSpawn(Task& task) {
+  hashInputs(task);
+  task.outputCall = task.call;
+  task.outputModel = task.model;
+  if (task.call.number == SYS_clone && (task.call.arguments[0] & kUntraced) != 0) {
+    Registers r = task.tracee.registers();
+    r.rdi = task.call.arguments[0] & ~kUntraced;
+    task.tracee.setRegisters(r);
+    task.altered = true;
+  }
+  task.state = TaskState::kInKernel;
+  task.tracee.resume(Resume::kToSyscallExit);
+}
+
+void Recording::onSpawn(Task& task, const Stop& stop) {
+  const CloneRequest request = cloneRequest(task.call);
+  const Tid childTid{static_cast<pid_t>(stop.message)};
+  const bool sharesMemory = (request.flags & CLONE_VM) != 0;
+
+  int status = 0;
+  if (auto early = early_.find(raw(childTid)); early != early_.end()) {
+    status = early->second;
+    early_.erase(early);
+  } else if (waitpid(raw(childTid), &status, __WALL) < 0) {
+    throw TraceeGone{childTid};
+  }
+  Task& child = makeTask(childTid);
+  if (request.flags & CLONE_THREAD) {
+    child.process = task.process;
+  } else {
+    child.process = std::make_shared<Process>();
+    child.process->pid = childTid;
+    child.process->directory = task.process->directory;
+  }
+  ++child.process->liveTasks;
+  child.actions = (request.flags & CLONE_SIGHAND) ? task.actions
+                                                  : std::make_shared<SignalActions>(*task.actions);
+  if (sharesMemory) {
+    joinSpace(child, task.space);
+  } else {
+    auto space = std::make_shared<AddressSpace>();
+    space->trapSites = task.space->trapSites;
+    space->sharedMappings = task.space->sharedMappings;
+    if (space->sharedMappings.empty()) {
+      space->domain = std::make_shared<Domain>();
+      domains_.push_back(space->domain);
+    } else {
+      space->domain = task.space->domain;
+    }
+    joinSpace(child, space);
+  }
+  child.vforkChild = stop.vfork;
+  if (request.flags & CLONE_CHILD_CLEARTID) child.clearChildTid = request.childTid;
+
+  {
+    auto event = beginEvent(task);
+    auto call = event.initSyscall();
+    fillCall(task, call, Syscall::Phase::ENTER);
+    call.setChild(raw(child.id));
+    call.setResult(raw(childTid));
+    std::vector<uint64_t> words;
+    if (request.flags & CLONE_PARENT_SETTID) words.push_back(request.parentTid);
+    if ((request.flags & CLONE_CHILD_SETTID) && sharesMemory) words.push_back(request.childTid);
+    auto writes = call.initWrites(static_cast<unsigned>(words.size()));
+    for (unsigned i = 0; i < words.size(); ++i) fillWrite(task.tracee, writes[i], {{words[i]}, 4});
+    trace_->commit();
+    task.entered = true;
+  }
+
+  child.started = true;
+  child.state = TaskState::kReady;
+  child.continuation = Continuation::kStart;
+  if (stop.vfork) {
+    // The parent sleeps until the child has executed or is gone; the child has its memory.
+    task.state = TaskState::kBlocked;
+    task.tracee.resume(Resume::kToSyscallExit);
+    release(task);
+  } else {
+    task.tracee.resume(Resume::kToSyscallExit);
+  }
+  if (WIFSTOPPED(status)) {
+    child.space->domain->ready.push_back(&child);
+  } else {
+    onEnded(child, status);
+  }
+}
+
+void Recording::startExec(Task& task) {
+  hashInputs(task);
+  task.outputCall = task.call;
+  task.outputModel = task.model;
+  writeEnter(task);
+  trace_->flush();
+  task.state = TaskState::kInKernel;
+  task.tracee.resume(Resume::kToSyscallExit);
+}
+
+void Recording::onExec(Task& reported, const Stop& stop) {
+  // exec by a thread that is not the leader: it takes the leader's tid, and the leader, already
+  // dead, is never reported (ptrace(2), "execve(2) under ptrace").
+  Task* task = &reported;
+  const Tid formerTid{static_cast<pid_t>(stop.message)};
+  const Tid tid = reported.tracee.tid();
+  if (formerTid != tid) {
+    auto former = tasks_.find(raw(formerTid));
+    if (former == tasks_.end())
+      throw Error(ExitCode::kFailure, "exec by an unknown task " + std::to_string(raw(formerTid)));
+    if (!reported.exitLogged) writeTaskExit(reported, 0, false);
+    leaveSpace(reported);
+    reported.state = TaskState::kDead;
+    --reported.process->liveTasks;
+    graves_.push_back(std::move(tasks_[raw(tid)]));
+    tasks_[raw(tid)] = std::move(former->second);
+    tasks_.erase(former);
+    task = tasks_[raw(tid)].get();
+    task->tracee.renumber(tid);
+  }
+  task->tracee.resume(Resume::kToSyscallExit);
+  Stop exit = task->tracee.wait();
+  while (exit.kind == Stop::Kind::kOther) {
+    task->tracee.resume(Resume::kToSyscallExit);
+    exit = task->tracee.wait();
+  }
+  if (exit.kind != Stop::Kind::kSyscallExit) return handleStop(*task, exit);
+
+  leaveSpace(*task);
+  auto space = std::make_shared<AddressSpace>();
+  space->domain = std::make_shared<Domain>();
+  domains_.push_back(space->domain);
+  joinSpace(*task, space);
+  space->domain->holder = task;
+  space->domain->turnStart = std::chrono::steady_clock::now();
+  auto actions = std::make_shared<SignalActions>();
+  for (int i = 1; i < 65; ++i)
+    if (task->actions->handler[i] == reinterpret_cast<uint64_t>(SIG_IGN))
+      actions->handler[i] = task->actions->handler[i];
+  task->actions = actions;
+  task->clearChildTid = task->robustList = 0;
+  task->scratch = {};
+  task->redirect = {};
+  task->restartable = false;
+  task->entered = false;
+  bootstrapping_ = false;
+
+  mapGate(*task);
+  captureImage(*task, describePath(*task, -1));
+  setPosition(*task);
+  resumeUser(*task);
+}
+
+// Puts the gate into a fresh image, and points the auxiliary vector's vDSO at it.
+void Recording::mapGate(Task& task) {
+  Tracee& tracee = task.tracee;
+  uint64_t sp = tracee.registers().rsp;
+  // Stack at entry: argc, argv…, NULL, envp…, NULL, auxv pairs (System V ABI, AMD64, 3.4.1).
+  uint64_t word = 0;
+  if (!tracee.readValue({sp}, word)) throw TraceeGone{tracee.tid()};
+  uint64_t at = sp + 8 * (word + 2);
+  do {
+    if (!tracee.readValue({at}, word)) throw TraceeGone{tracee.tid()};
+    at += 8;
+  } while (word != 0);
+  uint64_t vdso = 0;
+  for (uint64_t pair[2]; tracee.read({at}, pair, sizeof pair) && pair[0] != AT_NULL; at += 16) {
+    if (pair[0] != AT_SYSINFO_EHDR) continue;
+    vdso = pair[1];
+    const uint64_t gate = AIRR_GATE_TEXT;
+    tracee.write({at + 8}, &gate, sizeof gate);
+  }
+  if (vdso == 0)
+    throw Error(ExitCode::kFailure, "the kernel gave the program no vDSO", "boot without vdso=0");
+
+  const Address start{vdso + vdsoSyscallOffset()};
+  auto require = [&](int64_t result, const char* what) {
+    if (result < 0 && result > -4096) throw systemError(what, static_cast<int>(-result));
+  };
+  require(tracee.inject(start, SYS_mmap,
+                        {AIRR_GATE_TEXT, AIRR_GATE_END - AIRR_GATE_TEXT, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                         static_cast<uint64_t>(-1), 0}),
+          "mapping the gate");
+  const auto image = gateImage();
+  airr_gate_data data{};
+  data.mode = AIRR_GATE_RECORD;
+  data.limit = AIRR_GATE_CLOCKS;
+  data.yield_at = UINT64_MAX;
+  if (!tracee.write({AIRR_GATE_TEXT}, image.data(), image.size()) ||
+      !tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, clocks)))
+    throw TraceeGone{tracee.tid()};
+  require(tracee.inject(start, SYS_mprotect,
+                        {AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_EXEC}),
+          "protecting the gate");
+  for (const MappedRegion& region : readMemoryMap(tracee.tid()))
+    if (region.name == "[vdso]" || region.name.starts_with("[vvar"))
+      require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {region.start.value, region.length()}),
+              "hiding the vDSO");
+}
+
+// The Exec event: everything that the new program starts from.
+void Recording::captureImage(Task& task, const std::string& path) {
+  Tracee& tracee = task.tracee;
+  struct Piece {
+    MappedRegion region;
+    bool hasBlob = false;
+    uint32_t blob = 0;
+    uint64_t blobSize = 0;
+  };
+  std::vector<Piece> pieces;
+  std::vector<Address> pages;
+  PageMap pageMap(tracee.tid());
+  std::string executable;
+  for (MappedRegion& region : readMemoryMap(tracee.tid())) {
+    if (region.start.value >= AIRR_GATE_TEXT && region.end.value <= AIRR_GATE_END) continue;
+    if (region.name == "[vsyscall]") continue;
+    Piece piece;
+    piece.region = region;
+    if (region.inode != 0) {
+      UniqueFd file(open(region.name.c_str(), O_RDONLY | O_CLOEXEC));
+      struct stat s {};
+      if (!file || fstat(file.get(), &s) != 0 || s.st_ino != region.inode) {
+        // Renamed, deleted, or in another mount namespace: the executable is reachable all the same.
+        file.reset(open(("/proc/" + std::to_string(raw(tracee.tid())) + "/exe").c_str(),
+                        O_RDONLY | O_CLOEXEC));
+      }
+      piece.hasBlob = true;
+      if (file && fstat(file.get(), &s) == 0 && s.st_ino == region.inode) {
+        piece.blob = trace_->addFile(file.get());
+        piece.blobSize = static_cast<uint64_t>(s.st_size);
+        if (region.protection & PROT_EXEC) patchTrapSites(task, file.get(), piece.blob, region.start.value, region.length(), region.offset);
+      } else {
+        std::vector<uint8_t> content(region.length());
+        if (!tracee.read(region.start, content.data(), content.size())) throw TraceeGone{tracee.tid()};
+        piece.blob = trace_->addBlob(content.data(), content.size());
+        piece.blobSize = content.size();
+        piece.region.offset = 0;
+      }
+    }
+    pageMap.privatePages(region.start, region.end, [&](Address page) { pages.push_back(page); });
+    pieces.push_back(std::move(piece));
+  }
+
+  const uint64_t sp = tracee.registers().rsp;
+  uint64_t argc = 0;
+  tracee.readValue({sp}, argc);
+  const std::vector<std::string> arguments = readStrings(tracee, sp + 8);
+  const std::vector<std::string> environment = readStrings(tracee, sp + 8 * (argc + 2));
+
+  auto event = beginEvent(task);
+  auto exec = event.initExec();
+  exec.setPath(path.empty() ? program_ : path);
+  auto setTexts = [](auto list, const std::vector<std::string>& from) {
+    for (unsigned i = 0; i < from.size(); ++i) list.set(i, from[i]);
+  };
+  setTexts(exec.initArguments(static_cast<unsigned>(arguments.size())), arguments);
+  setTexts(exec.initEnvironment(static_cast<unsigned>(environment.size())), environment);
+  const Registers& registers = tracee.registers();
+  exec.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
+  auto regions = exec.initRegions(static_cast<unsigned>(pieces.size()));
+  for (unsigned i = 0; i < pieces.size(); ++i) {
+    const Piece& piece = pieces[i];
+    regions[i].setStart(piece.region.start.value);
+    regions[i].setEnd(piece.region.end.value);
+    regions[i].setProtection(static_cast<uint8_t>(piece.region.protection));
+    regions[i].setGrowsDown(piece.region.name == "[stack]");
+    regions[i].setName(piece.region.name);
+    if (piece.hasBlob) {
+      auto range = regions[i].initMapping().initBlob();
+      range.setBlob(piece.blob);
+      range.setOffset(piece.region.offset);
+      range.setLength(piece.blobSize > piece.region.offset ? piece.blobSize - piece.region.offset : 0);
+    }
+  }
+  auto writes = exec.initPages(static_cast<unsigned>(pages.size()));
+  for (unsigned i = 0; i < pages.size(); ++i) fillWrite(tracee, writes[i], {pages[i], kPageSize});
+  trace_->commit();
+}
+
+void Recording::startExit(Task& task) {
+  auto event = beginEvent(task);
+  fillCall(task, event.initSyscall(), Syscall::Phase::WHOLE);
+  trace_->commit();
+  task.state = TaskState::kInKernel;
+  task.tracee.resume(Resume::kContinue);
+}
+
+void Recording::onExitStop(Task& task, const Stop& stop) {
+  const bool shared = task.space && task.space->users > 1 && task.space->domain->holder == &task;
+  task.state = TaskState::kExiting;
+  if (!shared) {
+    task.tracee.resume(Resume::kContinue);
+    return;
+  }
+  // The kernel clears the tid word and marks robust futexes after this stop, while siblings could
+  // already run: keep the baton until the task is gone.
+  std::vector<uint64_t> words = robustWords(task.tracee, task.robustList);
+  if (task.clearChildTid != 0) words.push_back(task.clearChildTid);
+  const int exitStatus = static_cast<int>(stop.message);
+  const bool leaderStays = task.tracee.tid() == task.process->pid && task.process->liveTasks > 1;
+  task.tracee.resume(Resume::kContinue);
+  int status = exitStatus;
+  if (leaderStays) {
+    // A leader's end is not reported before its last thread's; it is a zombie when it is done.
+    while (!isZombie(task.tracee.tid())) sched_yield();
+  } else {
+    for (;;) {
+      Stop end = task.tracee.wait();
+      if (end.kind == Stop::Kind::kEnded) {
+        status = static_cast<int>(end.message);
+        break;
+      }
+      task.tracee.resume(Resume::kContinue);
+    }
+  }
+  Task* witness = nullptr;
+  for (auto& [tid, other] : tasks_)
+    if (other.get() != &task && other->space == task.space) witness = other.get();
+  auto event = beginEvent(task);
+  auto exit = event.initTaskExit();
+  exit.setStatus(status);
+  exit.setLastOfProcess(task.process->liveTasks == 1);
+  if (witness != nullptr) {
+    auto writes = exit.initWrites(static_cast<unsigned>(words.size()));
+    for (unsigned i = 0; i < words.size(); ++i) fillWrite(witness->tracee, writes[i], {{words[i]}, 4});
+  }
+  trace_->commit();
+  task.exitLogged = true;
+  if (leaderStays) {
+    release(task);
+  } else {
+    onEnded(task, status);
+  }
+}
+
+void Recording::writeTaskExit(Task& task, int status, bool last) {
+  auto event = beginEvent(task);
+  auto exit = event.initTaskExit();
+  exit.setStatus(status);
+  exit.setLastOfProcess(last);
+  trace_->commit();
+  task.exitLogged = true;
+}
+
+void Recording::onEnded(Task& task, int status) {
+  const Tid tid = task.tracee.tid();
+  if (bootstrapping_ && tid == root_) {
+    int error = 0;
+    if (read(launchPipe_, &error, sizeof error) != sizeof error) error = ECHILD;
+    throw Error(error == ENOENT ? ExitCode::kNotFound : ExitCode::kCannotExecute,
+                "cannot run '" + program_ + "': " + strerror(error));
+  }
+  if (!task.exitLogged) writeTaskExit(task, status, task.process->liveTasks == 1);
+  --task.process->liveTasks;
+  leaveSpace(task);
+  task.state = TaskState::kDead;
+  if (tid == root_) rootStatus_ = status;
+  auto found = tasks_.find(raw(tid));
+  if (found != tasks_.end() && found->second.get() == &task) {
+    graves_.push_back(std::move(found->second));
+    tasks_.erase(found);
+  }
+}
+
+}  // namespace airr

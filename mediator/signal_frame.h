@@ -1,0 +1,21 @@
+// The frame that the kernel puts on the stack for a signal handler, as far as airr must know it
+// (arch/x86/kernel/signal_64.c, struct rt_sigframe; asm/sigcontext.h).
+//
+// Reads tracee memory; throws nothing: an unreadable frame gives an empty region or state.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "mediator/tracee.h"
+
+namespace airr {
+
+// From the handler's first stack pointer to the end of the extended state.
+Region signalFrame(Tracee&, const Registers& atHandler);
+
+// At rt_sigreturn: the extended state that the frame holds, in the format of PTRACE_SETREGSET.
+// Empty: the frame has none, and the kernel resets the state.
+std::vector<uint8_t> frameExtendedState(Tracee&, const Registers& atReturn);
+
+}  // namespace airr

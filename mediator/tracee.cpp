@@ -1,0 +1,230 @@
+#include "mediator/tracee.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "schema/unique_fd.h"
+
+namespace airr {
+namespace {
+
+// siginfo's si_code of a ptrace event is SIGTRAP | event << 8; waitpid puts it in bits 8-23.
+int eventOf(int status) { return (status >> 16) & 0xff; }
+
+bool stopsGroup(int signal) {
+  return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+}  // namespace
+
+void Tracee::fail(const char* what) {
+  if (errno == ESRCH) throw TraceeGone{tid_};
+  throw systemError(std::string(what) + " of task " + std::to_string(raw(tid_)));
+}
+
+Stop Tracee::classify(int status) {
+  cached_ = false;
+  Stop stop;
+  if (WIFEXITED(status) || WIFSIGNALED(status)) {
+    stop.kind = Stop::Kind::kEnded;
+    stop.message = static_cast<uint32_t>(status);
+    return stop;
+  }
+  int signal = WSTOPSIG(status);
+  int event = eventOf(status);
+  if (event == 0) {
+    if (signal == (SIGTRAP | 0x80)) {
+      stop.kind = Stop::Kind::kSyscallExit;
+    } else {
+      stop.kind = Stop::Kind::kSignal;
+      stop.signal = signal;
+    }
+    return stop;
+  }
+  if (event == PTRACE_EVENT_STOP) {
+    stop.kind = stopsGroup(signal) ? Stop::Kind::kGroupStop : Stop::Kind::kInterrupt;
+    stop.signal = signal;
+    return stop;
+  }
+  unsigned long message = 0;
+  if (ptrace(PTRACE_GETEVENTMSG, raw(tid_), 0, &message) != 0 && errno != ESRCH)
+    fail("PTRACE_GETEVENTMSG");
+  stop.message = message;
+  switch (event) {
+    case PTRACE_EVENT_SECCOMP: stop.kind = Stop::Kind::kSeccomp; break;
+    case PTRACE_EVENT_VFORK: stop.vfork = true; [[fallthrough]];
+    case PTRACE_EVENT_FORK:
+    case PTRACE_EVENT_CLONE: stop.kind = Stop::Kind::kSpawn; break;
+    case PTRACE_EVENT_EXEC: stop.kind = Stop::Kind::kExec; break;
+    case PTRACE_EVENT_EXIT: stop.kind = Stop::Kind::kExit; break;
+    default: stop.kind = Stop::Kind::kOther; break;
+  }
+  return stop;
+}
+
+Stop Tracee::wait() {
+  int status = 0;
+  pid_t got;
+  do {
+    got = waitpid(raw(tid_), &status, __WALL);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) throw TraceeGone{tid_};
+  return classify(status);
+}
+
+const Registers& Tracee::registers() {
+  if (!cached_) {
+    if (ptrace(PTRACE_GETREGS, raw(tid_), 0, &registers_) != 0) fail("PTRACE_GETREGS");
+    cached_ = true;
+  }
+  return registers_;
+}
+
+void Tracee::setRegisters(const Registers& registers) {
+  if (ptrace(PTRACE_SETREGS, raw(tid_), 0, &registers) != 0) fail("PTRACE_SETREGS");
+  registers_ = registers;
+  cached_ = true;
+}
+
+void Tracee::resume(Resume how, int signal) {
+  static constexpr __ptrace_request kRequests[] = {PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP,
+                                                   PTRACE_LISTEN};
+  cached_ = false;
+  if (ptrace(kRequests[static_cast<int>(how)], raw(tid_), 0, static_cast<long>(signal)) != 0)
+    fail("resuming");
+}
+
+void Tracee::interrupt() {
+  if (ptrace(PTRACE_INTERRUPT, raw(tid_), 0, 0) != 0) fail("PTRACE_INTERRUPT");
+}
+
+bool Tracee::read(Address from, void* to, uint64_t size) {
+  if (size == 0) return true;
+  iovec local{to, size};
+  iovec remote{reinterpret_cast<void*>(from.value), size};
+  return process_vm_readv(raw(tid_), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+}
+
+bool Tracee::write(Address to, const void* from, uint64_t size) {
+  if (size == 0) return true;
+  iovec local{const_cast<void*>(from), size};
+  iovec remote{reinterpret_cast<void*>(to.value), size};
+  return process_vm_writev(raw(tid_), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+}
+
+bool Tracee::forceWrite(Address to, const void* from, uint64_t size) {
+  UniqueFd memory(open(("/proc/" + std::to_string(raw(tid_)) + "/mem").c_str(), O_RDWR | O_CLOEXEC));
+  if (!memory) return false;
+  const char* bytes = static_cast<const char*>(from);
+  while (size > 0) {
+    ssize_t n = pwrite(memory.get(), bytes, size, static_cast<off_t>(to.value));
+    if (n <= 0) return false;
+    bytes += n;
+    to = to + static_cast<uint64_t>(n);
+    size -= static_cast<uint64_t>(n);
+  }
+  return true;
+}
+
+bool Tracee::readString(Address from, std::string& to, uint64_t limit) {
+  to.clear();
+  char chunk[256];
+  while (to.size() < limit) {
+    // Never across a page boundary: the next page may be unmapped behind the NUL.
+    uint64_t here = std::min<uint64_t>(kPageSize - (from.value & (kPageSize - 1)), sizeof chunk);
+    here = std::min(here, limit - to.size());
+    if (!read(from, chunk, here)) return false;
+    if (const void* nul = memchr(chunk, 0, here)) {
+      to.append(chunk, static_cast<size_t>(static_cast<const char*>(nul) - chunk));
+      return true;
+    }
+    to.append(chunk, here);
+    from = from + here;
+  }
+  return true;
+}
+
+siginfo_t Tracee::signalInfo() {
+  siginfo_t info{};
+  if (ptrace(PTRACE_GETSIGINFO, raw(tid_), 0, &info) != 0) fail("PTRACE_GETSIGINFO");
+  return info;
+}
+
+void Tracee::setSignalInfo(const siginfo_t& info) {
+  if (ptrace(PTRACE_SETSIGINFO, raw(tid_), 0, &info) != 0) fail("PTRACE_SETSIGINFO");
+}
+
+std::vector<uint8_t> Tracee::extendedState() {
+  std::vector<uint8_t> state(16384);  // AMX included: XSAVE areas are under 12 KiB
+  iovec piece{state.data(), state.size()};
+  if (ptrace(PTRACE_GETREGSET, raw(tid_), NT_X86_XSTATE, &piece) != 0) fail("PTRACE_GETREGSET");
+  state.resize(piece.iov_len);
+  return state;
+}
+
+void Tracee::setExtendedState(const void* data, uint64_t size) {
+  // The kernel takes an area of exactly its own size; a shorter recorded one ends in state that
+  // the recorded CPU did not have, which stays in its initial configuration.
+  std::vector<uint8_t> state = extendedState();
+  memcpy(state.data(), data, std::min<uint64_t>(size, state.size()));
+  if (size < state.size()) memset(state.data() + size, 0, state.size() - size);
+  iovec piece{state.data(), state.size()};
+  if (ptrace(PTRACE_SETREGSET, raw(tid_), NT_X86_XSTATE, &piece) != 0) fail("PTRACE_SETREGSET");
+}
+
+void Tracee::resetExtendedState() {
+  // Intel SDM vol. 1, 13.6: with XSTATE_BV clear, components load in their initial configuration;
+  // MXCSR is read all the same, and the x87 control word's initial value is 0x37f.
+  std::vector<uint8_t> state(extendedState().size(), 0);
+  const uint16_t controlWord = 0x37f;
+  const uint32_t mxcsr = 0x1f80;
+  memcpy(state.data(), &controlWord, sizeof controlWord);
+  memcpy(state.data() + 24, &mxcsr, sizeof mxcsr);
+  iovec piece{state.data(), state.size()};
+  if (ptrace(PTRACE_SETREGSET, raw(tid_), NT_X86_XSTATE, &piece) != 0) fail("PTRACE_SETREGSET");
+}
+
+int64_t Tracee::inject(Address at, uint64_t number, std::initializer_list<uint64_t> arguments) {
+  const Registers saved = registers();
+  Registers call = saved;
+  call.rip = at.value;
+  call.rax = number;
+  call.orig_rax = static_cast<uint64_t>(-1);  // leaves the call that the task may be in, unmade
+  unsigned long long* slots[] = {&call.rdi, &call.rsi, &call.rdx, &call.r10, &call.r8, &call.r9};
+  auto argument = arguments.begin();
+  for (auto* slot : slots) *slot = argument != arguments.end() ? *argument++ : 0;
+  setRegisters(call);
+
+  std::vector<int> postponed;
+  auto runTo = [&](Resume how, Stop::Kind wanted) {
+    for (;;) {
+      resume(how);
+      Stop stop = wait();
+      if (stop.kind == wanted) return;
+      if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tid_};
+      if (stop.kind == Stop::Kind::kSignal) postponed.push_back(stop.signal);
+    }
+  };
+  runTo(Resume::kContinue, Stop::Kind::kSeccomp);
+  runTo(Resume::kToSyscallExit, Stop::Kind::kSyscallExit);
+  int64_t result = static_cast<int64_t>(registers().rax);
+  Registers restored = saved;
+  restored.orig_rax = static_cast<uint64_t>(-1);
+  setRegisters(restored);
+  for (int signal : postponed) syscall(SYS_tkill, raw(tid_), signal);
+  return result;
+}
+
+syscalls::Call callOf(const Registers& r) {
+  return {r.orig_rax, {r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9}};
+}
+
+}  // namespace airr

@@ -1,0 +1,114 @@
+// Control of one tracee: stops, registers, memory, injected calls. Record and replay share it.
+//
+// Ownership: a Tracee names a kernel task and owns nothing but cached registers; the task ends by
+// itself or by EXITKILL when the controlling thread ends. All calls from the thread that attached
+// (a rule of ptrace(2)), and, but for readMemory and writeMemory, only while the task is stopped.
+// Failure: any request can find the task gone (SIGKILL at any moment): that is TraceeGone. Anything
+// else unexpected is Error.
+#pragma once
+
+#include <sys/ptrace.h>
+#include <signal.h>
+#include <sys/user.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mediator/syscalls/model.h"
+#include "schema/error.h"
+#include "schema/types.h"
+
+namespace airr {
+
+using Registers = user_regs_struct;
+
+// The task died under a request. Its exit is still reported by wait.
+struct TraceeGone {
+  Tid tid;
+};
+
+struct Stop {
+  enum class Kind {
+    kSeccomp,      // about to make a call; `message` is the filter's data
+    kSyscallExit,
+    kSignal,       // signal-delivery-stop; `signal`
+    kGroupStop,    // stopped by `signal`
+    kInterrupt,    // PTRACE_INTERRUPT, a new child's first stop, or the end of a group stop
+    kSpawn,        // clone, fork or vfork; `message` is the new tid
+    kExec,         // `message` is the former tid
+    kExit,         // about to end; `message` is the wait status
+    kEnded,        // gone; `message` is the wait status
+    kOther,        // an event that needs nothing but to be resumed
+  };
+  Kind kind = Kind::kOther;
+  int signal = 0;
+  uint64_t message = 0;
+  bool vfork = false;
+};
+
+enum class Resume {
+  kContinue,        // PTRACE_CONT: to the next seccomp stop, signal or event
+  kToSyscallExit,   // PTRACE_SYSCALL, from inside a call
+  kStep,            // PTRACE_SINGLESTEP
+  kListen,          // PTRACE_LISTEN, in a group stop
+};
+
+class Tracee : public syscalls::MemoryAccess {
+ public:
+  explicit Tracee(Tid tid) : tid_(tid) {}
+  virtual ~Tracee() = default;
+
+  Tid tid() const { return tid_; }
+  void renumber(Tid tid) { tid_ = tid; }  // exec by a thread that is not the leader
+
+  // Turns a wait status into a Stop; fetches the event message. Invalidates cached registers.
+  Stop classify(int status);
+  // Waits for this task alone.
+  Stop wait();
+
+  const Registers& registers();
+  void setRegisters(const Registers&);
+  void resume(Resume how, int signal = 0);
+  void interrupt();
+
+  bool read(Address from, void* to, uint64_t size) override;
+  // Writes where the task itself may write.
+  bool write(Address to, const void* from, uint64_t size) override;
+  // Writes whatever the protection (private mappings get their own page), by /proc/TID/mem.
+  bool forceWrite(Address to, const void* from, uint64_t size);
+  template <class T>
+  bool readValue(Address from, T& to) {
+    return read(from, &to, sizeof to);
+  }
+  // Up to `limit` bytes up to a NUL; false if unreadable before the NUL.
+  bool readString(Address from, std::string& to, uint64_t limit = 4096);
+
+  siginfo_t signalInfo();
+  void setSignalInfo(const siginfo_t&);
+  std::vector<uint8_t> extendedState();                  // NT_X86_XSTATE
+  void setExtendedState(const void* data, uint64_t size);
+  void resetExtendedState();                             // the state after exec
+
+  // Runs one call in the stopped task and returns its result; registers are as before afterwards.
+  // `at` is the address of a `syscall` instruction in its memory. Leaves the task stopped outside
+  // of any call. Signals that arrive meanwhile stay pending (queued again).
+  int64_t inject(Address at, uint64_t number, std::initializer_list<uint64_t> arguments);
+
+ private:
+  [[noreturn]] void fail(const char* what);
+
+  Tid tid_;
+  Registers registers_{};
+  bool cached_ = false;
+};
+
+// The architecture-independent call that a task makes at a seccomp stop.
+syscalls::Call callOf(const Registers&);
+
+// ptrace options that airr sets on every task.
+constexpr uint64_t kPtraceOptions = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+                                    PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |
+                                    PTRACE_O_TRACEEXIT | PTRACE_O_TRACESECCOMP;
+
+}  // namespace airr

@@ -1,0 +1,150 @@
+#include "recorder/blob_cache.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "recorder/files.h"
+
+namespace airr {
+namespace {
+
+// The beginning of a cache file; `storedSize` bytes of zstd data follow.
+struct CacheHeader {
+  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '1'};
+  FileVersion version;
+  Digest sha256{};
+  uint64_t storedSize = 0;
+  uint64_t storedHash = 0;  // XXH3-64: the HMAC covers it, so it need only tell torn from whole
+  Digest mac{};
+};
+static_assert(sizeof(CacheHeader) == 8 + 40 + 32 + 16 + 32, "written as it lies in memory");
+
+Bytes bytesOf(const CacheHeader& header) {
+  return {reinterpret_cast<const uint8_t*>(&header), sizeof header};
+}
+
+Bytes authenticatedOf(const CacheHeader& header) {
+  return bytesOf(header).first(offsetof(CacheHeader, mac));
+}
+
+std::string cachePath() {
+  if (std::string own = pathFromEnvironment("AIRR_CACHE_DIR"); !own.empty()) return own;
+  if (std::string cache = pathFromEnvironment("XDG_CACHE_HOME"); !cache.empty()) {
+    return cache + "/airr";
+  }
+  if (std::string home = pathFromEnvironment("HOME"); !home.empty()) return home + "/.cache/airr";
+  return {};
+}
+
+std::string fileName(const FileVersion& version) {
+  char name[48];
+  std::snprintf(name, sizeof name, "%llx-%llx", static_cast<unsigned long long>(version.device),
+                static_cast<unsigned long long>(version.inode));
+  return name;
+}
+
+}  // namespace
+
+BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
+    : key_(key), capacity_(capacity) {
+  const std::string path = cachePath();
+  if (path.empty() || !makePrivateDirectory(path)) return;
+  UniqueFd directory = openOwn(path, O_RDONLY | O_DIRECTORY);
+  struct stat status;
+  if (!directory || ::fstat(directory.get(), &status) != 0) return;
+  if (status.st_uid != ::geteuid() || (status.st_mode & 077) != 0) return;
+  directory_ = std::move(directory);
+}
+
+std::optional<BlobCache::Entry> BlobCache::load(const FileVersion& version) const {
+  if (!directory_) return std::nullopt;
+  UniqueFd file =
+      openOwn(directory_.get(), fileName(version), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  struct stat status;
+  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+
+  CacheHeader header;
+  const std::span<uint8_t> raw(reinterpret_cast<uint8_t*>(&header), sizeof header);
+  if (readWhole(file.get(), raw, 0) != static_cast<ssize_t>(sizeof header)) return std::nullopt;
+  if (std::memcmp(header.magic, CacheHeader{}.magic, sizeof header.magic) != 0 ||
+      header.version != version || !equal(header.mac, Hmac(key_).tag({authenticatedOf(header)})) ||
+      static_cast<uint64_t>(status.st_size) != sizeof header + header.storedSize) {
+    return std::nullopt;
+  }
+  Entry entry{header.sha256, std::vector<uint8_t>(header.storedSize)};
+  if (readWhole(file.get(), entry.stored, sizeof header) !=
+          static_cast<ssize_t>(header.storedSize) ||
+      XXH3_64bits(entry.stored.data(), entry.stored.size()) != header.storedHash) {
+    return std::nullopt;
+  }
+  ::futimens(file.get(), nullptr);  // used just now: last to be evicted
+  return entry;
+}
+
+void BlobCache::store(const FileVersion& version, const Digest& sha256, Bytes stored) const {
+  if (!directory_ || stored.size() > capacity_ / 4) return;
+  CacheHeader header;
+  header.version = version;
+  header.sha256 = sha256;
+  header.storedSize = stored.size();
+  header.storedHash = XXH3_64bits(stored.data(), stored.size());
+  header.mac = Hmac(key_).tag({authenticatedOf(header)});
+
+  const std::string name = fileName(version);
+  const std::string draft = name + ".new." + std::to_string(::gettid());
+  ::unlinkat(directory_.get(), draft.c_str(), 0);
+  UniqueFd file = openOwn(directory_.get(), draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (!file) return;
+  if (!writeWhole(file.get(), {bytesOf(header), stored}) ||
+      ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) != 0) {
+    ::unlinkat(directory_.get(), draft.c_str(), 0);
+    return;
+  }
+  evict();
+}
+
+void BlobCache::evict() const {
+  struct Close {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+  };
+  UniqueFd fd = openOwn(directory_.get(), ".", O_RDONLY | O_DIRECTORY);
+  if (!fd) return;
+  // fdopendir(3) takes the descriptor over, so it gets one of its own.
+  std::unique_ptr<DIR, Close> listing(::fdopendir(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kFirstOwnFd)));
+  if (!listing) return;
+
+  struct Held {
+    timespec used;
+    uint64_t bytes;
+    std::string name;
+  };
+  std::vector<Held> held;
+  uint64_t total = 0;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    struct stat status;
+    if (::fstatat(fd.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+    if (!S_ISREG(status.st_mode)) continue;
+    held.push_back({status.st_mtim, static_cast<uint64_t>(status.st_blocks) * 512, entry->d_name});
+    total += held.back().bytes;
+  }
+  if (total <= capacity_) return;
+  std::sort(held.begin(), held.end(), [](const Held& a, const Held& b) {
+    return std::pair(a.used.tv_sec, a.used.tv_nsec) < std::pair(b.used.tv_sec, b.used.tv_nsec);
+  });
+  for (const Held& file : held) {
+    if (total <= capacity_) break;
+    if (::unlinkat(fd.get(), file.name.c_str(), 0) == 0) total -= file.bytes;
+  }
+}
+
+}  // namespace airr

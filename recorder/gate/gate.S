@@ -1,0 +1,239 @@
+// The gate's text: a vDSO whose clock functions log what they read (record) or return what was
+// logged (replay). docs/gate.md explains it; gate.lds.S lays it out; gate.h names the addresses.
+//
+// What a caller can see afterwards (registers, flags, the stack below it) does not depend on the
+// mode, on the position in the log, or on whether a call went through the log or stopped. Hence:
+//   - all system calls of a function leave from one call instruction, so that the return address,
+//     the only thing written below the stack pointer, is always the same. Only its target differs:
+//     record: AIRR_GATE_SYSCALL; replay: the `ret` behind it; otherwise: a pair that stops;
+//   - every scratch register is zeroed at the end, by instructions that also settle the flags.
+//
+// Order: the kernel writes a reading into its slot, the reading is loaded into registers, and only
+// then position is raised; what follows needs the log no more. So the log is whole whenever a
+// thread is stopped here, but a thread stopped before the raise still holds its slot: the mediator
+// steps it out of the text before it empties the log or lets another thread run, and delivers
+// signals only outside. Assembly, because C promises nothing about dead registers.
+#include "recorder/gate/gate.h"
+
+#define SYS_gettimeofday 96
+#define SYS_time 201
+#define SYS_clock_gettime 228
+#define SYS_clock_getres 229
+#define SYS_getcpu 309
+
+// CLOCK_REALTIME (0), MONOTONIC (1), MONOTONIC_RAW (4), REALTIME_COARSE (5), MONOTONIC_COARSE (6),
+// BOOTTIME (7), TAI (11): the clocks that any thread may read and that differ only in their origin.
+#define LOGGED_CLOCKS 0x8f3
+#define HIGHEST_LOGGED_CLOCK 11
+
+  .macro function name, alias
+  .globl \name
+  .type \name, @function
+  .weak \alias
+  .set \alias, \name
+  .type \alias, @function
+  .balign 16
+\name:
+  .cfi_startproc
+  .endm
+
+  .macro endfunction name
+  .cfi_endproc
+  .size \name, . - \name
+  .endm
+
+// In: nothing. Out: %rsi = the slot of the next reading, %r10 = the target of the call for it; or
+// goes to `otherwise` with %rsi and %r10 unchanged. Scratch: %rax, %rcx.
+  .macro choose otherwise
+  movl AIRR_GATE_DATA + AIRR_GATE_DATA_MODE, %ecx
+  decl %ecx
+  cmpl $(AIRR_GATE_REPLAY - AIRR_GATE_RECORD), %ecx
+  ja \otherwise
+  movl AIRR_GATE_DATA + AIRR_GATE_DATA_POSITION, %eax
+  cmpl AIRR_GATE_DATA + AIRR_GATE_DATA_LIMIT, %eax
+  jae \otherwise
+  shlq $4, %rax
+  leaq (AIRR_GATE_DATA + AIRR_GATE_DATA_CLOCKS)(%rax), %rsi
+  leaq AIRR_GATE_SYSCALL(, %rcx, 2), %r10
+  .endm
+
+// In: %rsi = a slot that has its reading. Out: %rcx = seconds, %r11 = nanoseconds.
+  .macro take
+  movq (%rsi), %rcx
+  movq 8(%rsi), %r11
+  incl AIRR_GATE_DATA + AIRR_GATE_DATA_POSITION
+  .endm
+
+  .macro settle
+  xorl %ecx, %ecx
+  xorl %r8d, %r8d
+  xorl %r9d, %r9d
+  xorl %r10d, %r10d
+  xorl %r11d, %r11d
+  .endm
+
+  .text
+
+// int clock_gettime(clockid_t %edi, struct timespec* %rsi)
+  function __vdso_clock_gettime, clock_gettime
+  movq %rsi, %r9
+  leaq plain(%rip), %r10
+  cmpl $HIGHEST_LOGGED_CLOCK, %edi
+  ja 1f
+  movl $LOGGED_CLOCKS, %eax
+  btl %edi, %eax
+  jnc 1f
+  choose 1f
+1:
+  movl $SYS_clock_gettime, %eax
+  call *%r10
+  cmpq %r9, %rsi
+  je 3f
+  testq %rax, %rax
+  js 2f
+  take
+  movq %rcx, (%r9)
+  movq %r11, 8(%r9)
+  movq %r9, %rsi
+  xorl %eax, %eax
+  jmp 3f
+2:  // A filter of the tracee's own forbids the call: let it meet the answer in the open.
+  movq %r9, %rsi
+  leaq plain(%rip), %r10
+  jmp 1b
+3:
+  settle
+  ret
+  endfunction __vdso_clock_gettime
+
+// int gettimeofday(struct timeval* %rdi, struct timezone* %rsi). The log holds nanoseconds whoever
+// asks. Plain if there is a time zone to fetch or nothing to store.
+  function __vdso_gettimeofday, gettimeofday
+  movq %rdi, %r8
+  movq %rsi, %r9
+  leaq plain(%rip), %r10
+  movl $SYS_gettimeofday, %eax
+  testq %rsi, %rsi
+  jnz 1f
+  testq %rdi, %rdi
+  jz 1f
+  choose 4f
+  xorl %edi, %edi
+  movl $SYS_clock_gettime, %eax
+1:
+  call *%r10
+  cmpq %r9, %rsi
+  je 3f
+  testq %rax, %rax
+  js 2f
+  take
+  movq %rcx, (%r8)
+  movq %r11, %rax  // 0 <= nanoseconds < 10^9: n / 1000 = n * 274877907 >> 38
+  imulq $274877907, %rax, %rax
+  shrq $38, %rax
+  movq %rax, 8(%r8)
+  movq %r8, %rdi
+  movq %r9, %rsi
+  xorl %eax, %eax
+  jmp 3f
+2:
+  movq %r8, %rdi
+  movq %r9, %rsi
+  leaq plain(%rip), %r10
+4:
+  movl $SYS_gettimeofday, %eax
+  jmp 1b
+3:
+  settle
+  ret
+  endfunction __vdso_gettimeofday
+
+// time_t time(time_t* %rdi)
+  function __vdso_time, time
+  movq %rdi, %r8
+  xorl %esi, %esi
+  movq %rsi, %r9
+  leaq plain(%rip), %r10
+  choose 4f
+  xorl %edi, %edi
+  movl $SYS_clock_gettime, %eax
+1:
+  call *%r10
+  cmpq %r9, %rsi
+  je 3f
+  testq %rax, %rax
+  js 2f
+  take
+  movq %rcx, %rax
+  movq %r8, %rdi
+  movq %r9, %rsi
+  testq %rdi, %rdi
+  jz 3f
+  movq %rax, (%rdi)
+  jmp 3f
+2:
+  movq %r8, %rdi
+  movq %r9, %rsi
+  leaq plain(%rip), %r10
+4:
+  movl $SYS_time, %eax
+  jmp 1b
+3:
+  settle
+  ret
+  endfunction __vdso_time
+
+// int clock_getres(clockid_t, struct timespec*) and int getcpu(unsigned*, unsigned*, void*): rare.
+  function __vdso_clock_getres, clock_getres
+  movl $SYS_clock_getres, %eax
+  call plain
+  settle
+  ret
+  endfunction __vdso_clock_getres
+
+  function __vdso_getcpu, getcpu
+  movl $SYS_getcpu, %eax
+  call plain
+  settle
+  ret
+  endfunction __vdso_getcpu
+
+  .balign 16
+plain:
+  .cfi_startproc
+  syscall
+  ret
+  .cfi_endproc
+
+// gate.lds.S puts these three where gate.h says.
+  .section .text.exempt, "ax", @progbits
+  .globl gate_syscall
+  .hidden gate_syscall
+gate_syscall:
+  .cfi_startproc
+  syscall
+  ret
+  .cfi_endproc
+
+  .section .text.inject, "ax", @progbits
+  .globl gate_inject
+  .hidden gate_inject
+gate_inject:
+  .cfi_startproc
+  syscall
+  ret
+  .cfi_endproc
+
+  .section .text.stub, "ax", @progbits
+  .globl gate_stub_entry
+  .hidden gate_stub_entry
+gate_stub_entry:
+  .cfi_startproc
+  .cfi_undefined rip
+  movl $AIRR_SYSCALL, %eax
+  xorl %edi, %edi
+  syscall
+  jmp gate_stub_entry
+  .cfi_endproc
+
+  .section .note.GNU-stack, "", @progbits

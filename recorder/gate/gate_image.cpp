@@ -1,0 +1,29 @@
+#include "recorder/gate/gate_image.h"
+
+#include <cstddef>
+
+#include "recorder/gate/gate.h"
+
+extern "C" {
+extern const uint8_t airr_gate_image_bytes[AIRR_GATE_TEXT_SIZE];
+extern const uint8_t airr_stub_image_bytes[];
+extern const uint8_t airr_stub_image_end[];
+}
+
+namespace airr {
+
+static_assert(offsetof(airr_gate_data, mode) == AIRR_GATE_DATA_MODE);
+static_assert(offsetof(airr_gate_data, position) == AIRR_GATE_DATA_POSITION);
+static_assert(offsetof(airr_gate_data, limit) == AIRR_GATE_DATA_LIMIT);
+static_assert(offsetof(airr_gate_data, hook_count) == AIRR_GATE_DATA_HOOK_COUNT);
+static_assert(offsetof(airr_gate_data, yield_at) == AIRR_GATE_DATA_YIELD_AT);
+static_assert(offsetof(airr_gate_data, clocks) == AIRR_GATE_DATA_CLOCKS);
+static_assert(sizeof(airr_gate_reading) == 16, "gate.S shifts by 4");
+static_assert(AIRR_GATE_REPLAY == AIRR_GATE_RECORD + 1, "gate.S aims behind the syscall by it");
+static_assert(sizeof(airr_gate_data) <= AIRR_GATE_DATA_SIZE);
+
+std::span<const uint8_t> gateImage() { return airr_gate_image_bytes; }
+
+std::span<const uint8_t> stubImage() { return {airr_stub_image_bytes, airr_stub_image_end}; }
+
+}  // namespace airr

@@ -1,0 +1,398 @@
+#include "replayer/replaying.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/call_hash.h"
+#include "mediator/instruction.h"
+#include "mediator/machine.h"
+#include "mediator/signal_frame.h"
+#include "mediator/syscalls/print.h"
+#include "recorder/gate/gate.h"
+#include "replayer/call_stack.h"
+#include "schema/error.h"
+
+namespace airr {
+namespace {
+
+using schema::Syscall;
+using syscalls::Treatment;
+
+std::string hex(uint64_t value) {
+  char text[24];
+  snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+}  // namespace
+
+Replaying::Replaying(const ReplayOptions& options)
+    : options_(options),
+      keys_(KeyStore::load(KeyStore::defaultPath(), false)),
+      trace_(options.tracePath, &keys_),
+      blobs_(trace_) {
+  auto header = trace_.header();
+  if (header.getGateVersion() != AIRR_GATE_VERSION)
+    throw Error(ExitCode::kVersion,
+                options.tracePath + ": recorded with gate version " +
+                    std::to_string(header.getGateVersion()) + ", this airr has version " +
+                    std::to_string(AIRR_GATE_VERSION),
+                "replay it with airr " + std::string(header.getAirrVersion().cStr()));
+  if (auto missing = missingFeatures(header.getMachine()); !missing.empty()) {
+    std::string list;
+    for (const std::string& feature : missing) list += (list.empty() ? "" : ", ") + feature;
+    throw Error(ExitCode::kCpu,
+                options.tracePath + ": recorded on a CPU with features that this one lacks: " + list,
+                "replay it on a machine with " + std::string(header.getMachine().getCpuModel().cStr()));
+  }
+  stackLimit_ = header.getStackLimit();
+}
+
+Replaying::~Replaying() { killAll(); }
+
+int Replaying::run() {
+  start();
+  while (auto event = trace_.next()) apply(*event);
+  if (!ended_) {
+    const bool cut = trace_.end() == TraceEnd::kTruncated;
+    throw Error(ExitCode::kUnsealed,
+                options_.tracePath + ": the trace ends " +
+                    (cut ? "inside a frame" : "without a seal") + " after event " +
+                    std::to_string(trace_.eventNumber()) + "; replayed up to there",
+                "the session's mediator was killed or could not write; there is nothing after it");
+  }
+  if (options_.requireSeal && trace_.end() != TraceEnd::kSealed)
+    throw Error(ExitCode::kUnsealed, options_.tracePath + ": the trace has no seal");
+  return WIFSIGNALED(status_) ? 128 + WTERMSIG(status_) : WEXITSTATUS(status_);
+}
+
+Replaying::Task& Replaying::taskOf(uint32_t number) {
+  auto found = tasks_.find(number);
+  if (found == tasks_.end())
+    throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " +
+                                           std::to_string(trace_.eventNumber()) +
+                                           " belongs to task " + std::to_string(number) +
+                                           ", which does not exist at that point");
+  return *found->second;
+}
+
+void Replaying::apply(schema::Event::Reader event) {
+  switch (event.which()) {
+    case schema::Event::SHARED_OBJECT: return onSharedObject(event.getSharedObject());
+    case schema::Event::SESSION_END:
+      ended_ = true;
+      status_ = event.getSessionEnd().getStatus();
+      return;
+    default: break;
+  }
+  Task& task = taskOf(event.getTask());
+  try {
+    switch (event.which()) {
+      case schema::Event::EXEC: return onExec(task, event.getExec());
+      case schema::Event::SYSCALL: return onSyscall(task, event.getSyscall());
+      case schema::Event::SIGNAL: return onSignal(task, event.getSignal());
+      case schema::Event::TRAP: return onTrap(task, event.getTrap());
+      case schema::Event::CLOCKS: return onClocks(task, event.getClocks());
+      case schema::Event::FORCED: return onForced(task, event.getForced());
+      case schema::Event::NOTE: return onNote(task, event.getNote());
+      case schema::Event::GATE_YIELD: return onYield(task, event.getGateYield());
+      case schema::Event::TASK_EXIT:
+        applyWrites(task, event.getTaskExit().getWrites());
+        return endTask(task);
+      default:
+        throw Error(ExitCode::kVersion, options_.tracePath + ": event " +
+                                            std::to_string(trace_.eventNumber()) +
+                                            " is of a kind that this airr does not know");
+    }
+  } catch (const TraceeGone& gone) {
+    throw Error(ExitCode::kFailure, "task " + std::to_string(event.getTask()) +
+                                        " of the replay was killed from outside at event " +
+                                        std::to_string(trace_.eventNumber()));
+  }
+}
+
+// Lets the task run to where it needs the replayer: a call, or a signal raised by an instruction.
+Stop Replaying::runToStop(Task& task) {
+  for (;;) {
+    task.tracee.resume(Resume::kContinue);
+    Stop stop = task.tracee.wait();
+    switch (stop.kind) {
+      case Stop::Kind::kEnded:
+      case Stop::Kind::kExit: throw TraceeGone{task.tracee.tid()};
+      case Stop::Kind::kSignal:
+        if (!raisedByInstruction(task.tracee.signalInfo())) continue;  // not the trace's: dropped
+        break;
+      case Stop::Kind::kSeccomp: break;
+      default: continue;
+    }
+    if (task.space->clocksSupplied != 0) {
+      uint32_t taken[2] = {};
+      task.tracee.read({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, taken, sizeof taken);
+      const uint32_t supplied = task.space->clocksSupplied;
+      task.space->clocksSupplied = 0;
+      const uint32_t none[2] = {0, 0};
+      task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, none, sizeof none);
+      if (taken[0] != supplied)
+        diverge(task, std::to_string(supplied) + " readings of the clock",
+                std::to_string(taken[0]) + " readings of the clock");
+    }
+    return stop;
+  }
+}
+
+std::string Replaying::describe(const syscalls::Call& call, Task& task) {
+  if (const syscalls::Syscall* model = syscalls::find(call.number))
+    return syscalls::format(*model, call, &task.tracee);
+  return "syscall " + std::to_string(call.number);
+}
+
+void Replaying::diverge(Task& task, const std::string& expected, const std::string& came) {
+  std::string text = options_.tracePath + ": replay diverged at event " +
+                     std::to_string(trace_.eventNumber()) + ", task " +
+                     std::to_string(raw(task.id)) + ": expected " + expected + ", but came " + came;
+  for (const std::string& frame : callStack(task.tracee.tid())) text += "\n  at " + frame;
+  throw Error(ExitCode::kDivergence, text);
+}
+
+void Replaying::runToCall(Task& task, Syscall::Reader expected) {
+  task.call = {};
+  task.call.number = expected.getNumber();
+  auto arguments = expected.getArguments();
+  for (unsigned i = 0; i < arguments.size() && i < 6; ++i) task.call.arguments[i] = arguments[i];
+  task.model = syscalls::find(task.call.number);
+  task.stream = expected.getStream();
+
+  Stop stop = runToStop(task);
+  if (stop.kind == Stop::Kind::kSignal)
+    diverge(task, describe(task.call, task),
+            std::string("signal ") + strsignal(stop.signal) + " at " + hex(task.tracee.registers().rip));
+  task.atCall = true;
+  const syscalls::Call came = callOf(task.tracee.registers());
+  bool same = static_cast<uint16_t>(came.number) == static_cast<uint16_t>(task.call.number);
+  for (unsigned i = 0; i < arguments.size() && i < 6; ++i)
+    same = same && came.arguments[i] == task.call.arguments[i];
+  if (!same) diverge(task, describe(task.call, task), describe(came, task));
+  if (task.model == nullptr || task.model->treatment == Treatment::kExit ||
+      task.model->treatment == Treatment::kSignalReturn)
+    return;
+  if (stop.message != 0) return;  // int 0x80 or x32: another table's call, whose memory is not read
+  const uint64_t hash = hashInputs(*task.model, task.call, task.tracee, regions_);
+  if (hash != expected.getInputHash())
+    diverge(task, describe(task.call, task) + " with input digest " + hex(expected.getInputHash()),
+            "input digest " + hex(hash));
+}
+
+void Replaying::onSyscall(Task& task, Syscall::Reader event) {
+  if (event.getPhase() != Syscall::Phase::LEAVE) runToCall(task, event);
+  if (event.getPhase() == Syscall::Phase::ENTER) {
+    if (event.getChild() != 0) spawn(task, event);
+    return;
+  }
+  finishCall(task, event);
+}
+
+void Replaying::finishCall(Task& task, Syscall::Reader event) {
+  const int64_t result = event.getResult();
+  const Treatment treatment = task.model ? task.model->treatment : Treatment::kEmulate;
+  if (treatment == Treatment::kExit && event.getHandling() != Syscall::Handling::REFUSED) return;
+  if (treatment == Treatment::kSignalReturn) {
+    const std::vector<uint8_t> state = frameExtendedState(task.tracee, task.tracee.registers());
+    if (state.empty()) {
+      task.tracee.resetExtendedState();
+    } else {
+      task.tracee.setExtendedState(state.data(), state.size());
+    }
+    return setRegisters(task, event.getRegisters());
+  }
+  if (task.stream != Syscall::Stream::NONE && result > 0) writeStream(task, event, result);
+  if (event.hasSharedWrites()) applySharedWrites(event.getSharedWrites());
+  const bool success = result >= 0 || result < -4095;
+  if (success && treatment == Treatment::kMemory && event.getHandling() != Syscall::Handling::REFUSED)
+    runMemoryCall(task, event);
+  if (success && task.call.number == SYS_arch_prctl) {
+    Registers r = task.tracee.registers();
+    constexpr uint64_t kSetGs = 0x1001, kSetFs = 0x1002;
+    if (task.call.arguments[0] == kSetFs) r.fs_base = task.call.arguments[1];
+    if (task.call.arguments[0] == kSetGs) r.gs_base = task.call.arguments[1];
+    task.tracee.setRegisters(r);
+  }
+  applyWrites(task, event.getWrites());
+  setResult(task, result);
+}
+
+// The state after the call: the task is stopped, and goes on behind it when it is next resumed.
+void Replaying::setResult(Task& task, int64_t result) {
+  Registers r = task.tracee.registers();
+  const uint64_t* a = task.call.arguments;
+  if (task.model != nullptr) {
+    // Calls that were run with other arguments leave the task's own.
+    unsigned long long* slots[] = {&r.rdi, &r.rsi, &r.rdx, &r.r10, &r.r8, &r.r9};
+    for (unsigned i = 0; i < task.model->argumentCount; ++i) *slots[i] = a[i];
+  }
+  if (restarts(result)) {
+    // What the kernel does when no handler runs; a handler's event sets all registers itself.
+    r.rip -= 2;
+    r.rax = result == kRestartBlock ? static_cast<uint64_t>(SYS_restart_syscall) : task.call.number;
+  } else {
+    r.rax = static_cast<uint64_t>(result);
+  }
+  r.orig_rax = static_cast<uint64_t>(-1);
+  task.tracee.setRegisters(r);
+  task.atCall = false;
+}
+
+void Replaying::setRegisters(Task& task, capnp::Data::Reader data) {
+  Registers r{};
+  if (data.size() != sizeof r)
+    throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " +
+                                           std::to_string(trace_.eventNumber()) +
+                                           " has registers of the wrong size");
+  memcpy(&r, data.begin(), sizeof r);
+  r.orig_rax = static_cast<uint64_t>(-1);
+  task.tracee.setRegisters(r);
+  task.atCall = false;
+}
+
+void Replaying::onSignal(Task& task, schema::Signal::Reader event) {
+  if (event.getSynchronous()) {
+    Stop stop = runToStop(task);
+    if (stop.kind != Stop::Kind::kSignal || stop.signal != event.getNumber())
+      diverge(task, std::string("signal ") + strsignal(event.getNumber()),
+              stop.kind == Stop::Kind::kSignal ? std::string("signal ") + strsignal(stop.signal)
+                                               : describe(callOf(task.tracee.registers()), task));
+  }
+  if (event.getAction() != schema::Signal::Action::HANDLER) return;
+  applyWrites(task, event.getFrame());
+  setRegisters(task, event.getRegisters());
+  // The kernel gives a handler the initial extended state (handle_signal, fpu__clear_user_states).
+  task.tracee.resetExtendedState();
+}
+
+void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
+  using Kind = schema::Trap::Kind;
+  Stop stop = runToStop(task);
+  const bool counter = event.getKind() == Kind::RDTSC || event.getKind() == Kind::RDTSCP;
+  const int expected = counter ? SIGSEGV : SIGTRAP;
+  if (stop.kind != Stop::Kind::kSignal || stop.signal != expected)
+    diverge(task, counter ? "rdtsc" : "rdrand",
+            stop.kind == Stop::Kind::kSignal ? std::string("signal ") + strsignal(stop.signal)
+                                             : describe(callOf(task.tracee.registers()), task));
+  Registers r = task.tracee.registers();
+  if (counter) {
+    r.rax = event.getA() & 0xffffffff;
+    r.rdx = event.getA() >> 32;
+    if (event.getKind() == Kind::RDTSCP) r.rcx = event.getB();
+    r.rip += event.getLength();
+  } else {
+    const auto bytes = static_cast<uint8_t>(event.getB() >> 16);
+    setOperand(r, static_cast<uint8_t>(event.getB() >> 8), bytes, event.getA());
+    r.eflags = (r.eflags & ~kArithmeticFlags) | (event.getB() & 1);
+    r.rip += event.getLength() - 1u;
+  }
+  r.orig_rax = static_cast<uint64_t>(-1);
+  task.tracee.setRegisters(r);
+}
+
+void Replaying::onClocks(Task& task, capnp::Data::Reader readings) {
+  const uint32_t count = static_cast<uint32_t>(
+      std::min<size_t>(readings.size() / sizeof(airr_gate_reading), AIRR_GATE_CLOCKS));
+  const uint32_t head[2] = {0, count};  // position, limit
+  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, clocks)}, readings.begin(),
+                    count * sizeof(airr_gate_reading));
+  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, head, sizeof head);
+  task.space->clocksSupplied = count;
+}
+
+void Replaying::onYield(Task& task, uint64_t count) {
+  const Address at{AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)};
+  task.tracee.write(at, &count, sizeof count);
+  Stop stop = runToStop(task);
+  const syscalls::Call came = callOf(task.tracee.registers());
+  if (stop.kind != Stop::Kind::kSeccomp || came.number != AIRR_SYSCALL ||
+      came.arguments[0] != AIRR_NOTE_YIELD)
+    diverge(task, "a yield of the shim", describe(came, task));
+  const uint64_t never = UINT64_MAX;
+  task.tracee.write(at, &never, sizeof never);
+  task.call = came;
+  task.model = nullptr;
+  setResult(task, 0);
+}
+
+void Replaying::onNote(Task& task, schema::Note::Reader) {
+  Stop stop = runToStop(task);
+  const syscalls::Call came = callOf(task.tracee.registers());
+  if (stop.kind != Stop::Kind::kSeccomp || came.number != AIRR_SYSCALL)
+    diverge(task, "a note of the shim", describe(came, task));
+  task.call = came;
+  task.model = nullptr;
+  setResult(task, 0);
+}
+
+// What a write-like call moved: from the task's memory, or from the trace when the kernel moved it
+// from another file.
+std::vector<uint8_t> Replaying::dataOf(Task& task, Syscall::Reader event, int64_t result) {
+  std::vector<uint8_t> data;
+  if (event.hasPayload()) {
+    for (auto piece : event.getPayload()) {
+      const std::vector<uint8_t> content = contentOf(piece);
+      data.insert(data.end(), content.begin(), content.end());
+    }
+    return data;
+  }
+  const uint64_t* a = task.call.arguments;
+  auto take = [&](uint64_t address, uint64_t length) {
+    length = std::min<uint64_t>(length, static_cast<uint64_t>(result) - data.size());
+    const size_t before = data.size();
+    data.resize(before + length);
+    if (!task.tracee.read({address}, data.data() + before, length)) data.resize(before);
+  };
+  auto takeVectors = [&](uint64_t vectors, uint64_t count) {
+    for (uint64_t i = 0; i < std::min<uint64_t>(count, syscalls::kMaxVectors); ++i) {
+      iovec v{};
+      if (!task.tracee.readValue({vectors + i * sizeof v}, v)) break;
+      take(reinterpret_cast<uint64_t>(v.iov_base), v.iov_len);
+    }
+  };
+  switch (task.call.number) {
+    case SYS_write:
+    case SYS_pwrite64:
+    case SYS_sendto: take(a[1], static_cast<uint64_t>(result)); break;
+    case SYS_writev:
+    case SYS_pwritev:
+    case SYS_pwritev2: takeVectors(a[1], a[2]); break;
+    case SYS_sendmsg: {
+      msghdr message{};
+      if (task.tracee.readValue({a[1]}, message))
+        takeVectors(reinterpret_cast<uint64_t>(message.msg_iov), message.msg_iovlen);
+      break;
+    }
+    default: break;
+  }
+  return data;
+}
+
+void Replaying::writeStream(Task& task, Syscall::Reader event, int64_t result) {
+  if (options_.quiet) return;
+  const std::vector<uint8_t> data = dataOf(task, event, result);
+  const int fd = task.stream == Syscall::Stream::ERROR ? 2 : 1;
+  for (size_t done = 0; done < data.size();) {
+    ssize_t n = ::write(fd, data.data() + done, data.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw systemError("writing the session's output");
+    done += static_cast<size_t>(n);
+  }
+}
+
+int replay(const ReplayOptions& options) {
+  Replaying replaying(options);
+  return replaying.run();
+}
+
+}  // namespace airr

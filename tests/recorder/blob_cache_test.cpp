@@ -1,0 +1,105 @@
+#include "recorder/blob_cache.h"
+
+#include "tests/recorder/trace_fixture.h"
+
+namespace airr {
+namespace {
+
+class BlobCacheTest : public TraceTest {
+ protected:
+  static FileVersion version(uint64_t inode) { return {1, inode, 300'000, 17, 18}; }
+
+  std::string onlyFile() const {
+    std::vector<std::string> files;
+    for (auto& entry : std::filesystem::directory_iterator(path("cache"))) {
+      files.push_back(entry.path());
+    }
+    EXPECT_EQ(files.size(), 1u);
+    return files.at(0);
+  }
+
+  const std::array<uint8_t, 32> key_ = sessionKey().cache;
+  const ByteVector stored_ = noise(100'000, 5);
+  const Digest digest_ = sha256(stored_);
+};
+
+TEST_F(BlobCacheTest, RoundTripAcrossProcesses) {
+  BlobCache(key_).store(version(2), digest_, stored_);
+  const auto entry = BlobCache(key_).load(version(2));
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->sha256, digest_);
+  EXPECT_EQ(entry->stored, stored_);
+  struct stat status;
+  ASSERT_EQ(::stat(path("cache").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700u);
+}
+
+TEST_F(BlobCacheTest, AnyOtherVersionIsUnknown) {
+  const BlobCache cache(key_);
+  cache.store(version(2), digest_, stored_);
+  for (auto change : {+[](FileVersion& v) { ++v.device; }, +[](FileVersion& v) { ++v.inode; },
+                      +[](FileVersion& v) { ++v.size; }, +[](FileVersion& v) { ++v.modified; },
+                      +[](FileVersion& v) { ++v.changed; }}) {
+    FileVersion other = version(2);
+    change(other);
+    EXPECT_FALSE(cache.load(other));
+  }
+  EXPECT_TRUE(cache.load(version(2)));
+}
+
+TEST_F(BlobCacheTest, TornOrAlteredEntriesAreUnknown) {
+  const BlobCache cache(key_);
+  cache.store(version(2), digest_, stored_);
+  const std::string file = onlyFile();
+  const ByteVector whole = readFile(file);
+  for (size_t size : {size_t{0}, size_t{7}, size_t{100}, whole.size() - 1}) {
+    writeFile(file, {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
+    EXPECT_FALSE(cache.load(version(2))) << size;
+  }
+  const size_t header = whole.size() - stored_.size();
+  for (size_t at = 0; at < whole.size(); at += at < header ? 1 : 9973) {
+    ByteVector altered = whole;
+    altered[at] ^= 1;
+    writeFile(file, altered);
+    EXPECT_FALSE(cache.load(version(2))) << at;
+  }
+  writeFile(file, whole);
+  EXPECT_TRUE(cache.load(version(2)));
+}
+
+TEST_F(BlobCacheTest, EntriesUnderAnotherKeyAreUnknown) {
+  BlobCache(std::array<uint8_t, 32>{1}).store(version(2), digest_, stored_);
+  EXPECT_FALSE(BlobCache(key_).load(version(2)));
+}
+
+TEST_F(BlobCacheTest, HoldsNothingWithoutAPrivateDirectory) {
+  auto holds = [&] {
+    const BlobCache cache(key_);
+    cache.store(version(2), digest_, stored_);
+    return cache.load(version(2)).has_value();
+  };
+  EXPECT_TRUE(holds());
+  ::chmod(path("cache").c_str(), 0750);
+  EXPECT_FALSE(holds());
+  ::setenv("AIRR_CACHE_DIR", path("key/below").c_str(), 1);  // cannot exist: `key` is a file
+  EXPECT_FALSE(holds());
+}
+
+TEST_F(BlobCacheTest, EvictsTheLeastRecentlyUsed) {
+  const BlobCache cache(key_, 450'000);
+  for (uint64_t inode : {1, 2, 3}) {
+    cache.store(version(inode), digest_, stored_);
+    settle();
+  }
+  EXPECT_TRUE(cache.load(version(1)));
+  settle();
+  cache.store(version(4), digest_, stored_);
+  settle();
+  cache.store(version(5), digest_, stored_);
+  EXPECT_FALSE(cache.load(version(2)));
+  EXPECT_TRUE(cache.load(version(1)));
+  EXPECT_TRUE(cache.load(version(5)));
+}
+
+}  // namespace
+}  // namespace airr

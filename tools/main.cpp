@@ -1,0 +1,133 @@
+// The `airr` command: reads the command line, runs one subcommand, and is the one place where
+// failures become a message and an exit status.
+#include <kj/exception.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "schema/error.h"
+#include "tools/commands.h"
+#include "tools/text.h"
+
+namespace airr::tools {
+namespace {
+
+int fail(ExitCode code, const std::string& what, const std::string& remedy) {
+  std::cout.flush();
+  std::string text = "airr: " + what + '.';
+  if (!remedy.empty()) {
+    text += ' ' + remedy;
+    char& first = text[text.size() - remedy.size()];
+    if (!remedy.starts_with("airr")) first = static_cast<char>(std::toupper(first));
+    if (text.back() != '.') text += '.';
+  }
+  std::cerr << printable(text) << std::endl;
+  return static_cast<int>(code);
+}
+
+// A full disk or a closed pipe must not pass for complete output.
+int finish(int status) {
+  std::cout.flush();
+  if (std::cout) return status;
+  return fail(ExitCode::kFailure, "the output could not be written", "");
+}
+
+// What follows the first "--" belongs to the recorded program, so CLI11 never sees it.
+std::vector<std::string> takeProgram(int& argc, char** argv) {
+  if (argc < 2 || std::string(argv[1]) != "record") return {};
+  char** separator = std::find_if(argv + 2, argv + argc,
+                                  [](const char* word) { return std::string(word) == "--"; });
+  if (separator == argv + argc) return {};
+  std::vector<std::string> program(separator + 1, argv + argc);
+  argc = static_cast<int>(separator - argv);
+  return program;
+}
+
+int usageError(const CLI::App& app, const std::string& message) {
+  std::string command = "airr";
+  std::string remedy;
+  for (const CLI::App* chosen : app.get_subcommands()) {
+    command += ' ' + chosen->get_name();
+    if (chosen->get_name() == "record") {
+      remedy = "The program to record goes after --, as in: airr record -o trace.cap -- ls -l. ";
+    }
+  }
+  std::string what = message.substr(0, message.find('\n'));
+  while (!what.empty() && what.back() == '.') what.pop_back();
+  return fail(ExitCode::kFailure, command + ": " + what, remedy + "See '" + command + " --help'");
+}
+
+int run(int argc, char** argv) {
+  std::vector<std::string> program = takeProgram(argc, argv);
+
+  CLI::App app("Record an AI agent, or any program; replay it exactly; prove what it did.", "airr");
+  app.set_version_flag("--version", "airr " AIRR_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit statuses: 0 success; 110-112 and 120-127 are listed in docs/exit-codes.md.\n"
+      "'airr COMMAND --help' explains a command.");
+
+  struct Entry {
+    CLI::App* app;
+    Command command;
+  };
+  std::vector<Entry> entries;
+  auto add = [&](const char* name, const char* description, auto&& addCommand) {
+    CLI::App* subcommand = app.add_subcommand(name, description);
+    entries.push_back({subcommand, addCommand(*subcommand)});
+  };
+  add("record", "Run a program and write its trace.",
+      [&](CLI::App& sub) { return addRecord(sub, program); });
+  add("replay", "Run a recorded program again, exactly, with no effect on the world.", addReplay);
+  add("verify", "Prove that a trace is whole and unaltered.", addVerify);
+  add("inspect", "Show what a session did: a summary, or its events.", addInspect);
+  add("syscalls", "List the syscalls that airr knows and how it treats them.", addSyscalls);
+  add("doctor", "Show what this host can do for airr.", addDoctor);
+
+  bool known = std::any_of(entries.begin(), entries.end(), [&](const Entry& entry) {
+    return argc > 1 && entry.app->get_name() == argv[1];
+  });
+  if (argc > 1 && argv[1][0] != '-' && !known) {
+    return usageError(app, std::string("there is no command named ") + argv[1]);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+      return finish(app.exit(error));
+    }
+    return usageError(app, error.what());
+  }
+  for (const Entry& entry : entries) {
+    if (entry.app->parsed()) return finish(entry.command());
+  }
+  return usageError(app, "no command was given");
+}
+
+int guardedRun(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) {
+    return fail(error.code(), error.what(), error.remedy());
+  } catch (const kj::Exception& error) {
+    // Cap'n Proto found a message that breaks its own encoding.
+    return fail(ExitCode::kUnreadable,
+                std::string("the trace is damaged: ") + error.getDescription().cStr(),
+                "Run 'airr verify' on it to learn where");
+  } catch (const std::bad_alloc&) {
+    return fail(ExitCode::kFailure, "out of memory", "");
+  } catch (const std::exception& error) {
+    return fail(ExitCode::kFailure, error.what(), "This is a fault of airr: please report it");
+  }
+}
+
+}  // namespace
+}  // namespace airr::tools
+
+int main(int argc, char** argv) { return airr::tools::guardedRun(argc, argv); }

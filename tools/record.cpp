@@ -1,0 +1,105 @@
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "mediator/record_session.h"
+#include "schema/error.h"
+#include "tools/commands.h"
+
+namespace airr::tools {
+namespace {
+
+struct Options {
+  std::string output = "trace.cap";
+  std::string shim;
+  bool noShim = false;
+  bool noPin = false;
+};
+
+std::string shimFor(const Options& options) {
+  if (options.noShim) return {};
+  if (!options.shim.empty()) {
+    if (access(options.shim.c_str(), R_OK) != 0) {
+      throw systemError("cannot read the shim " + options.shim, errno,
+                        "Give the path of libairr.so, or --no-shim to record without it");
+    }
+    // The program may change its directory before it execs again.
+    return std::filesystem::absolute(options.shim);
+  }
+  std::string found = findShim();
+  if (found.empty()) {
+    throw Error(ExitCode::kFailure, "libairr.so is not beside the airr executable",
+                "Give its path with --shim, or --no-shim to record without it");
+  }
+  return found;
+}
+
+class UsageWithProgram : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return "Usage: airr record [OPTIONS] -- PROGRAM [ARGUMENTS...]\n\n";
+  }
+};
+
+// Ends as the program did, so that whoever started airr sees what it would have seen: a shell tells
+// death by a signal from an exit with 128 + its number.
+int passThrough(int waitStatus) {
+  if (!WIFSIGNALED(waitStatus)) return WEXITSTATUS(waitStatus);
+  int number = WTERMSIG(waitStatus);
+  rlimit noCore{0, 0};
+  setrlimit(RLIMIT_CORE, &noCore);  // the program's core was dumped, if any; airr's would mislead
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, number);
+  signal(number, SIG_DFL);
+  raise(number);
+  sigprocmask(SIG_UNBLOCK, &only, nullptr);
+  return 128 + number;
+}
+
+}  // namespace
+
+std::string findShim() {
+  std::error_code ignored;
+  auto executable = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  auto directory = executable.parent_path();
+  for (const char* place : {"../lib/airr/libairr.so", "../recorder/shim/libairr.so"}) {
+    auto path = (directory / place).lexically_normal();
+    if (access(path.c_str(), R_OK) == 0) return path;
+  }
+  return {};
+}
+
+Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
+  auto options = std::make_shared<Options>();
+  app.formatter(std::make_shared<UsageWithProgram>());
+  app.add_option("-o,--output", options->output, "Trace to write; a file of that name is replaced")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app.add_flag("--no-pin", options->noPin,
+               "Let the session use all CPUs (it stops faster when kept on one)");
+  auto* shim = app.add_option("--shim", options->shim, "Path of libairr.so")->type_name("FILE");
+  app.add_flag("--no-shim", options->noShim,
+               "Record without the shim: as exact, with fewer names for what happened")
+      ->excludes(shim);
+  app.footer(
+      "Everything after -- is the program's own. Its exit status is passed through; airr's own\n"
+      "failures are 125, 126 (cannot be executed) and 127 (not found).");
+  return [options, program] {
+    if (program.empty()) {
+      throw Error(ExitCode::kFailure, "record: no program was given",
+                  "Put it after --, as in: airr record -o trace.cap -- ls -l");
+    }
+    return passThrough(record({.tracePath = options->output,
+                               .command = program,
+                               .shimPath = shimFor(*options),
+                               .pin = !options->noPin}));
+  };
+}
+
+}  // namespace airr::tools
