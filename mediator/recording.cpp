@@ -51,6 +51,7 @@ int Recording::run() {
   signal(SIGTTIN, SIG_IGN);
   signal(SIGTTOU, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the trace, not our end
   struct sigaction alarm {};
   alarm.sa_handler = onAlarm;
   sigaction(SIGALRM, &alarm, nullptr);
@@ -220,7 +221,7 @@ void Recording::drainGate(Task& task) {
     uint32_t mode, position;
   } head;
   if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head) || head.position == 0) return;
-  uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
+  const uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
   auto event = beginEvent(task);
   auto bytes = event.initClocks(readings * sizeof(airr_gate_reading));
   task.tracee.read({AIRR_GATE_DATA + offsetof(airr_gate_data, clocks)}, bytes.begin(), bytes.size());

@@ -133,8 +133,12 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
   if (auto early = early_.find(raw(childTid)); early != early_.end()) {
     status = early->second;
     early_.erase(early);
-  } else if (waitpid(raw(childTid), &status, __WALL) < 0) {
-    throw TraceeGone{childTid};
+  } else {
+    pid_t got;
+    do {
+      got = waitpid(raw(childTid), &status, __WALL);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) throw systemError("waiting for a new task");
   }
   Task& child = makeTask(childTid);
   if (request.flags & CLONE_THREAD) {

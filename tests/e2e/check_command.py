@@ -104,7 +104,13 @@ def other_key(place):
     check(str(own).encode() in first.error, "the new key was not announced")
     check(not second.error, f"the key was announced again: {shown(second.error)}")
     check(own.exists() and own.stat().st_mode & 0o077 == 0, "the new key is missing or too open")
-    fails(place.airr_run("verify", place.trace, env={"AIRR_KEY_FILE": str(own)}), WRONG_KEY)
+    for key in (own, place.elsewhere / "no.key"):
+        for command in ("verify", "replay"):
+            outcome = place.airr_run(command, place.trace, env={"AIRR_KEY_FILE": str(key)})
+            fails(outcome, WRONG_KEY)
+            check(not outcome.output, f"{command} went on without the right key")
+        summary = succeeds(place.airr_run("inspect", place.trace, env={"AIRR_KEY_FILE": str(key)}))
+        check("authenticated" in summary, "inspect does not say that nothing was authenticated")
 
 
 def inspect(place):

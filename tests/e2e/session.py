@@ -144,13 +144,18 @@ class Place:
         return outcome
 
     def replay_as_nobody(self, timeout=60):
-        """Replays as another user, without a home, and without a network where that can be had."""
+        """Replays as another user who was given the key, without a home, and without a network where
+        that can be had."""
+        key = self.base / "nobody.key"
+        shutil.copy(next(self.home.rglob("root.key")), key)
+        key.chmod(0o600)
+        os.chown(key, NOBODY, NOBODY)
         become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         alone = ["unshare", "--net"]
         if subprocess.run([*alone, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
             alone = []
         command = [*alone, *become, self.airr, "replay", self.trace]
-        return run(command, "/", {"PATH": os.defpath}, b"", timeout)
+        return run(command, "/", {"PATH": os.defpath, "AIRR_KEY_FILE": str(key)}, b"", timeout)
 
     def airr_run(self, *arguments, cwd=None, timeout=60, env=None):
         """Any other subcommand."""
