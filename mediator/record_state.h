@@ -73,8 +73,14 @@ struct SharedObjectState {
 
 // Shared by tasks made with CLONE_SIGHAND.
 struct SignalActions {
-  std::array<uint64_t, 65> handler{};  // SIG_DFL, SIG_IGN or an address
-  std::array<bool, 65> resets{};       // SA_RESETHAND
+  // The kernel's struct sigaction (asm/signal.h).
+  struct Action {
+    uint64_t handler = 0;  // SIG_DFL, SIG_IGN or an address
+    uint64_t flags = 0;
+    uint64_t restorer = 0;
+    uint64_t mask = 0;
+  };
+  std::array<Action, 65> of{};
 };
 
 struct Process {
@@ -93,7 +99,7 @@ enum class TaskState {
   kDead,
 };
 
-enum class Continuation { kResume, kFinishCall, kStart };
+enum class Continuation { kResume, kFinishCall, kStart, kExit };
 
 struct Task {
   explicit Task(TaskId number, Tid tid) : id(number), tracee(tid) {}
@@ -106,7 +112,6 @@ struct Task {
   std::shared_ptr<SignalActions> actions;
   bool started = false;      // its first stop was seen
   bool exitLogged = false;
-  bool vforkChild = false;
 
   // The call it is in.
   syscalls::Call call;               // as the task made it
@@ -119,6 +124,7 @@ struct Task {
   bool entered = false;     // its `enter` event is written
   bool altered = false;     // runs with other arguments than the task's
   uint8_t stream = 0;       // schema::Syscall::Stream
+  bool writesStream = false;  // holds or waits for that stream
   // The call whose outputs the kernel writes: `call`, or what restart_syscall continues.
   syscalls::Call outputCall;
   const syscalls::Syscall* outputModel = nullptr;
@@ -131,6 +137,10 @@ struct Task {
   bool forceRequested = false;  // PTRACE_INTERRUPT was sent to end the turn
   std::chrono::nanoseconds forceAfter{0};  // of running without a stop
 
+  uint64_t signalMask = 0;
+
+  int exitStatus = 0;                // of its exit stop
+  std::vector<uint64_t> exitWords;   // that the kernel changes when it ends
   uint64_t clearChildTid = 0;
   uint64_t robustList = 0;
 };

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -104,6 +105,9 @@ void Recording::launch() {
     fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
   trace_ = std::make_unique<TraceWriter>(options_.tracePath, keys.sessionKey(sessionId), message);
 
+  struct stat output {}, error {};
+  oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
+               output.st_ino == error.st_ino;
   began_ = std::chrono::steady_clock::now();
   Launched launched = airr::launch(launchOptions);
   root_ = launched.tid;
@@ -113,7 +117,8 @@ void Recording::launch() {
   task.process->pid = root_;
   task.process->liveTasks = 1;
   task.actions = std::make_shared<SignalActions>();
-  task.actions->handler = inheritedSignalActions();
+  const auto inherited = inheritedSignalActions();
+  for (size_t i = 0; i < inherited.size(); ++i) task.actions->of[i].handler = inherited[i];
   auto space = std::make_shared<AddressSpace>();
   space->domain = std::make_shared<Domain>();
   domains_.push_back(space->domain);

@@ -44,7 +44,7 @@ class Recording {
   void offerBaton(Task& holder);
   void endTurn(Task&);
   void leaveDomain(Task&);
-  void merge(const std::shared_ptr<Domain>& into, const std::shared_ptr<Domain>& from);
+  void merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from);
   void joinSpace(Task&, std::shared_ptr<AddressSpace>);
   void leaveSpace(Task&);
 
@@ -66,6 +66,8 @@ class Recording {
   void onShim(Task&);
   void hashInputs(Task&);
   uint8_t standardStream(Task&, int fd);
+  bool enterStream(Task&);
+  void leaveStream(Task&);
   void recordPayload(Task&, schema::Syscall::Builder, int64_t result);
   std::string resolvePath(Task&, int dirfd, const std::string& name);
   std::string describePath(Task&, int64_t result);
@@ -78,6 +80,7 @@ class Recording {
   void startExit(Task&);
   void onExitStop(Task&, const Stop&);
   void onEnded(Task&, int status);
+  void exitWithBaton(Task&);
   void writeTaskExit(Task&, int status, bool last);
   void captureImage(Task&, const std::string& path);
   void mapGate(Task&);
@@ -86,6 +89,8 @@ class Recording {
   void onSignal(Task&, const Stop&);
   void deliver(Task&, int signal, const siginfo_t&, bool synchronous);
   bool emulateInstruction(Task&, const siginfo_t&, int signal);
+  void restoreAction(Task&, int signal);
+  void noteSignalMask(Task&);
   void requeueStash(Task&);
   void startSignalReturn(Task&);
   void finishSignalReturn(Task&);
@@ -130,6 +135,13 @@ class Recording {
   SteadyTime began_;
   std::vector<Region> regions_;      // scratch for region lists
   std::vector<uint8_t> bytes_;       // scratch for memory
+  // Writes to a standard stream happen one at a time, so that their order is the order of events.
+  struct StreamTurn {
+    Task* writer = nullptr;
+    std::deque<Task*> waiting;
+  };
+  StreamTurn streams_[2];
+  bool oneStream_ = false;  // output and error are the same file
   uint64_t forcedCounts_[3] = {};
   std::vector<uint64_t> affinity_;   // the mask that tracees see when pinned
 };

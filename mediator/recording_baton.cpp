@@ -24,6 +24,7 @@ void Recording::joinSpace(Task& task, std::shared_ptr<AddressSpace> space) {
 
 void Recording::leaveSpace(Task& task) {
   if (!task.space) return;
+  leaveStream(task);
   leaveDomain(task);
   --task.space->domain->tasks;
   --task.space->users;
@@ -122,12 +123,13 @@ void Recording::grant(Task& task) {
       setPosition(task);
       [[fallthrough]];
     case Continuation::kResume: resumeUser(task); break;
+    case Continuation::kExit: exitWithBaton(task); break;
   }
 }
 
 // Two domains came to share memory. A holder in the first keeps the baton; one of the second, which
 // is the caller and stands at a call's end, waits for its turn.
-void Recording::merge(const std::shared_ptr<Domain>& into, const std::shared_ptr<Domain>& from) {
+void Recording::merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from) {
   if (into == from) return;
   Task* waiting = from->holder;
   std::vector<Task*> moved;

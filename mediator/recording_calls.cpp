@@ -202,9 +202,8 @@ void Recording::startCall(Task& task) {
       break;
     default: break;
   }
-  task.releasable = syscalls::mayBlock(*task.model, task.outputCall) &&
-                    task.space->domain->tasks > 1;
-  if (task.releasable && !task.restartable) {
+  task.releasable = syscalls::mayBlock(*task.model, task.outputCall);
+  if (task.releasable && !task.restartable && task.space->domain->tasks > 1) {
     if (uint64_t size = syscalls::scratchSize(*task.model, task.call, task.tracee); size != 0) {
       constexpr uint64_t kMostScratch = 4 << 20;
       size = std::min(size, kMostScratch);
@@ -226,6 +225,7 @@ void Recording::startCall(Task& task) {
     writeEnter(task);
     trace_->flush();
   }
+  if (task.stream != 0 && !enterStream(task)) return;
   task.state = TaskState::kInKernel;
   task.tracee.resume(Resume::kToSyscallExit);
   if (task.releasable && contended(task)) offerBaton(task);
@@ -282,6 +282,7 @@ void Recording::finishCall(Task& task) {
   if (!task.entered)
     if (std::string path = describePath(task, result); !path.empty()) call.setPath(path);
   trace_->commit();
+  leaveStream(task);
   if (task.scratch && !task.restartable) {
     task.space->scratch.release(task.scratch);
     task.scratch = {};
@@ -329,14 +330,10 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_chroot:
       task.process->directory.clear();
       break;
-    case SYS_rt_sigaction: {
-      uint64_t action[2];
-      if (a[1] != 0 && a[0] < 65 && task.tracee.read({a[1]}, action, sizeof action)) {
-        task.actions->handler[a[0]] = action[0];
-        task.actions->resets[a[0]] = (action[1] & SA_RESETHAND) != 0;
-      }
+    case SYS_rt_sigaction:
+      if (a[1] != 0 && a[0] < 65) task.tracee.readValue({a[1]}, task.actions->of[a[0]]);
       break;
-    }
+    case SYS_rt_sigprocmask: noteSignalMask(task); break;
     case SYS_set_tid_address: task.clearChildTid = a[0]; break;
     case SYS_set_robust_list: task.robustList = a[0]; break;
     case SYS_munmap: noteUnmapping(*task.space, a[0], a[1]); break;
@@ -374,6 +371,40 @@ uint8_t Recording::standardStream(Task& task, int fd) {
   return static_cast<uint8_t>(Syscall::Stream::NONE);
 }
 
+// False: another task is writing to the same stream; this one gives up the baton and waits for it.
+bool Recording::enterStream(Task& task) {
+  StreamTurn& stream = streams_[oneStream_ ? 0 : task.stream - 1];
+  task.writesStream = true;
+  if (stream.writer == nullptr) {
+    stream.writer = &task;
+    return true;
+  }
+  if (!task.entered) writeEnter(task);
+  stream.waiting.push_back(&task);
+  task.state = TaskState::kBlocked;
+  release(task);
+  return false;
+}
+
+void Recording::leaveStream(Task& task) {
+  if (!task.writesStream) return;
+  task.writesStream = false;
+  StreamTurn& stream = streams_[oneStream_ ? 0 : task.stream - 1];
+  std::erase(stream.waiting, &task);
+  if (stream.writer != &task) return;
+  stream.writer = nullptr;
+  while (stream.writer == nullptr && !stream.waiting.empty()) {
+    Task* next = stream.waiting.front();
+    stream.waiting.pop_front();
+    try {
+      next->tracee.resume(Resume::kToSyscallExit);
+      stream.writer = next;
+    } catch (const TraceeGone&) {
+      next->writesStream = false;  // killed while it waited
+    }
+  }
+}
+
 // Data that the kernel moved from file to file never was in the task's memory: read it from the
 // source, behind the position that the call left.
 void Recording::recordPayload(Task& task, Syscall::Builder call, int64_t result) {
@@ -408,11 +439,15 @@ void Recording::recordFormerContent(Task& task, Syscall::Builder call, int64_t r
   constexpr off_t kMostContent = 64 << 20;
   const uint64_t* a = task.call.arguments;
   uint64_t flags = task.call.number == SYS_open ? a[1] : task.call.number == SYS_openat ? a[2] : O_TRUNC;
+  if (task.call.number == SYS_openat2 && !task.tracee.readValue({a[2]}, flags)) return;
   if ((flags & O_ACCMODE) == O_RDONLY || (flags & (O_TRUNC | O_PATH | O_DIRECTORY)) != 0) return;
   const std::string link = procFd(task.tracee.tid(), static_cast<int>(result));
   struct stat s {};
-  if (stat(link.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size == 0 || s.st_size > kMostContent)
+  if (stat(link.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size == 0) return;
+  if (s.st_size > kMostContent) {
+    call.initPayload(1)[0].setZeros(static_cast<uint64_t>(s.st_size));
     return;
+  }
   UniqueFd file(open(link.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) return;
   auto range = call.initPayload(1)[0].initBlob();

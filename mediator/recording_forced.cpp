@@ -174,6 +174,9 @@ void Recording::force(Task& task, Forced::Reason reason) {
   auto event = beginEvent(task);
   auto record = event.initForced();
   record.setReason(reason);
+  uint64_t hookCount = 0;
+  tracee.readValue({AIRR_GATE_DATA + AIRR_GATE_DATA_HOOK_COUNT}, hookCount);
+  record.setHookCount(hookCount);
   record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
   record.setXstate({extended.data(), extended.size()});
   auto list = record.initPages(static_cast<unsigned>(changed.size()));

@@ -12,6 +12,7 @@
 #include "mediator/instruction.h"
 #include "mediator/recording.h"
 #include "mediator/signal_frame.h"
+#include "recorder/gate/gate.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -73,7 +74,7 @@ void Recording::requeueStash(Task& task) {
 }
 
 void Recording::deliver(Task& task, int signal, const siginfo_t& info, bool synchronous) {
-  const uint64_t handler = task.actions->handler[signal];
+  const uint64_t handler = task.actions->of[signal].handler;
   const auto kDefault = reinterpret_cast<uint64_t>(SIG_DFL);
   const auto kIgnore = reinterpret_cast<uint64_t>(SIG_IGN);
   const bool caught = handler != kDefault && handler != kIgnore;
@@ -112,7 +113,8 @@ void Recording::deliver(Task& task, int signal, const siginfo_t& info, bool sync
   auto frame = record.initFrame(1);
   fillWrite(task.tracee, frame[0], signalFrame(task.tracee, registers));
   trace_->commit();
-  if (task.actions->resets[signal]) task.actions->handler[signal] = kDefault;
+  if (task.actions->of[signal].flags & SA_RESETHAND) task.actions->of[signal].handler = kDefault;
+  noteSignalMask(task);
   setPosition(task);
   endTurn(task);
 }
@@ -168,10 +170,27 @@ bool Recording::emulateInstruction(Task& task, const siginfo_t& info, int signal
   trap.setB(b);
   trace_->commit();
   task.tracee.setRegisters(r);
+  restoreAction(task, signal);
   setPosition(task);
   endTurn(task);
   return true;
 }
+
+// The kernel forces a signal that an instruction raises: one that is blocked or ignored is unblocked
+// and gets its default action (kernel/signal.c, force_sig_info_to_task). The program never sees
+// the trap, so both are put back.
+void Recording::restoreAction(Task& task, int signal) {
+  const SignalActions::Action& action = task.actions->of[signal];
+  const bool blocked = (task.signalMask >> (signal - 1)) & 1;
+  if (!blocked && action.handler != reinterpret_cast<uint64_t>(SIG_IGN)) return;
+  const Address at{AIRR_GATE_DATA + sizeof(airr_gate_data)};
+  task.tracee.write(at, &action, sizeof action);
+  task.tracee.inject({AIRR_GATE_INJECT}, SYS_rt_sigaction,
+                     {static_cast<uint64_t>(signal), at.value, 0, sizeof(uint64_t)});
+  if (blocked) task.tracee.setSignalMask(task.signalMask);
+}
+
+void Recording::noteSignalMask(Task& task) { task.signalMask = task.tracee.signalMask(); }
 
 void Recording::startSignalReturn(Task& task) {
   task.state = TaskState::kInKernel;
@@ -186,6 +205,7 @@ void Recording::finishSignalReturn(Task& task) {
   call.setResult(static_cast<int64_t>(registers.rax));
   call.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
   trace_->commit();
+  noteSignalMask(task);
   setPosition(task);
   endTurn(task);
 }
@@ -197,8 +217,13 @@ void Recording::onGroupStop(Task& task, const Stop& stop) {
   if (atPosition) release(task);
   // Our parent, often a shell, must see its job stop, and continue it.
   if (task.tracee.tid() == root_ && getpgid(raw(root_)) == getpgrp()) {
-    (void)stop;
-    raise(SIGSTOP);
+    if (stop.signal == SIGSTOP) {
+      raise(SIGSTOP);
+    } else {
+      signal(stop.signal, SIG_DFL);
+      raise(stop.signal);
+      signal(stop.signal, SIG_IGN);
+    }
     kill(raw(root_), SIGCONT);
   }
 }

@@ -165,7 +165,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     }
     joinSpace(child, space);
   }
-  child.vforkChild = stop.vfork;
+  child.signalMask = task.signalMask;
   if (request.flags & CLONE_CHILD_CLEARTID) child.clearChildTid = request.childTid;
 
   {
@@ -248,8 +248,8 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   space->domain->turnStart = std::chrono::steady_clock::now();
   auto actions = std::make_shared<SignalActions>();
   for (int i = 1; i < 65; ++i)
-    if (task->actions->handler[i] == reinterpret_cast<uint64_t>(SIG_IGN))
-      actions->handler[i] = task->actions->handler[i];
+    if (task->actions->of[i].handler == reinterpret_cast<uint64_t>(SIG_IGN))
+      actions->of[i].handler = task->actions->of[i].handler;
   task->actions = actions;
   task->clearChildTid = task->robustList = 0;
   task->scratch = {};
@@ -258,6 +258,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   task->entered = false;
   bootstrapping_ = false;
 
+  noteSignalMask(*task);
   mapGate(*task);
   captureImage(*task, describePath(*task, -1));
   setPosition(*task);
@@ -400,51 +401,57 @@ void Recording::startExit(Task& task) {
 }
 
 void Recording::onExitStop(Task& task, const Stop& stop) {
-  const bool shared = task.space && task.space->users > 1 && task.space->domain->holder == &task;
+  task.exitStatus = static_cast<int>(stop.message);
+  task.exitWords = task.space ? robustWords(task.tracee, task.robustList) : std::vector<uint64_t>();
+  if (task.space && task.clearChildTid != 0 && task.space->users > 1)
+    task.exitWords.push_back(task.clearChildTid);
+  leaveStream(task);
+  // After this stop the kernel clears the tid word and marks robust futexes. Tasks that share the
+  // memory must not run meanwhile.
+  if (!task.exitWords.empty() && task.space->domain->tasks > 1)
+    return makeReady(task, Continuation::kExit);
   task.state = TaskState::kExiting;
-  if (!shared) {
-    task.tracee.resume(Resume::kContinue);
-    return;
-  }
-  // The kernel clears the tid word and marks robust futexes after this stop, while siblings could
-  // already run: keep the baton until the task is gone.
-  std::vector<uint64_t> words = robustWords(task.tracee, task.robustList);
-  if (task.clearChildTid != 0) words.push_back(task.clearChildTid);
-  const int exitStatus = static_cast<int>(stop.message);
-  const bool leaderStays = task.tracee.tid() == task.process->pid && task.process->liveTasks > 1;
   task.tracee.resume(Resume::kContinue);
-  int status = exitStatus;
+}
+
+void Recording::exitWithBaton(Task& task) {
+  task.state = TaskState::kExiting;
+  {
+    auto event = beginEvent(task);
+    auto exit = event.initTaskExit();
+    exit.setStatus(task.exitStatus);
+    exit.setLastOfProcess(task.process->liveTasks == 1);
+    auto writes = exit.initWrites(static_cast<unsigned>(task.exitWords.size()));
+    for (unsigned i = 0; i < task.exitWords.size(); ++i) {
+      // What handle_futex_death and mm_release make of the word (kernel/futex/core.c, kernel/fork.c).
+      uint32_t value = 0;
+      task.tracee.readValue({task.exitWords[i]}, value);
+      value = task.exitWords[i] == task.clearChildTid ? 0
+                                                      : (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+      writes[i].setAddress(task.exitWords[i]);
+      writes[i].setBytes({reinterpret_cast<const uint8_t*>(&value), sizeof value});
+    }
+    trace_->commit();
+    task.exitLogged = true;
+  }
+  const bool leaderStays = task.tracee.tid() == task.process->pid && task.process->liveTasks > 1;
+  int status = task.exitStatus;
+  task.tracee.resume(Resume::kContinue);
   if (leaderStays) {
     // A leader's end is not reported before its last thread's; it is a zombie when it is done.
     while (!isZombie(task.tracee.tid())) sched_yield();
-  } else {
-    for (;;) {
-      Stop end = task.tracee.wait();
-      if (end.kind == Stop::Kind::kEnded) {
-        status = static_cast<int>(end.message);
-        break;
-      }
-      task.tracee.resume(Resume::kContinue);
-    }
-  }
-  Task* witness = nullptr;
-  for (auto& [tid, other] : tasks_)
-    if (other.get() != &task && other->space == task.space) witness = other.get();
-  auto event = beginEvent(task);
-  auto exit = event.initTaskExit();
-  exit.setStatus(status);
-  exit.setLastOfProcess(task.process->liveTasks == 1);
-  if (witness != nullptr) {
-    auto writes = exit.initWrites(static_cast<unsigned>(words.size()));
-    for (unsigned i = 0; i < words.size(); ++i) fillWrite(witness->tracee, writes[i], {{words[i]}, 4});
-  }
-  trace_->commit();
-  task.exitLogged = true;
-  if (leaderStays) {
     release(task);
-  } else {
-    onEnded(task, status);
+    return;
   }
+  for (;;) {
+    Stop end = task.tracee.wait();
+    if (end.kind == Stop::Kind::kEnded) {
+      status = static_cast<int>(end.message);
+      break;
+    }
+    task.tracee.resume(Resume::kContinue);
+  }
+  onEnded(task, status);
 }
 
 void Recording::writeTaskExit(Task& task, int status, bool last) {

@@ -162,6 +162,16 @@ void Tracee::setSignalInfo(const siginfo_t& info) {
   if (ptrace(PTRACE_SETSIGINFO, raw(tid_), 0, &info) != 0) fail("PTRACE_SETSIGINFO");
 }
 
+uint64_t Tracee::signalMask() {
+  uint64_t mask = 0;
+  if (ptrace(PTRACE_GETSIGMASK, raw(tid_), sizeof mask, &mask) != 0) fail("PTRACE_GETSIGMASK");
+  return mask;
+}
+
+void Tracee::setSignalMask(uint64_t mask) {
+  if (ptrace(PTRACE_SETSIGMASK, raw(tid_), sizeof mask, &mask) != 0) fail("PTRACE_SETSIGMASK");
+}
+
 std::vector<uint8_t> Tracee::extendedState() {
   std::vector<uint8_t> state(16384);  // AMX included: XSAVE areas are under 12 KiB
   iovec piece{state.data(), state.size()};

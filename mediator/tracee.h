@@ -86,6 +86,8 @@ class Tracee : public syscalls::MemoryAccess {
 
   siginfo_t signalInfo();
   void setSignalInfo(const siginfo_t&);
+  uint64_t signalMask();
+  void setSignalMask(uint64_t);
   std::vector<uint8_t> extendedState();                  // NT_X86_XSTATE
   void setExtendedState(const void* data, uint64_t size);
   void resetExtendedState();                             // the state after exec

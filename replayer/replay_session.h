@@ -15,6 +15,7 @@ struct ReplayOptions {
   bool quiet = false;                // do not reproduce standard output and error
   std::string materializeDirectory;  // write there what the session had written; empty: do not
   bool requireSeal = false;          // refuse a trace without a seal
+  bool unverified = false;           // replay without a key, or with another: tags are not checked
 };
 
 // Returns the recorded exit status as a shell would show it (128 + n for death by signal n).

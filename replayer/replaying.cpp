@@ -35,8 +35,9 @@ std::string hex(uint64_t value) {
 
 Replaying::Replaying(const ReplayOptions& options)
     : options_(options),
-      keys_(KeyStore::load(KeyStore::defaultPath(), false)),
-      trace_(options.tracePath, &keys_),
+      open_(options.unverified ? openForReading(options.tracePath)
+                               : openAuthenticated(options.tracePath)),
+      trace_(*open_.reader),
       blobs_(trace_) {
   auto header = trace_.header();
   if (header.getGateVersion() != AIRR_GATE_VERSION)
@@ -53,6 +54,12 @@ Replaying::Replaying(const ReplayOptions& options)
                 "replay it on a machine with " + std::string(header.getMachine().getCpuModel().cStr()));
   }
   stackLimit_ = header.getStackLimit();
+  if (!options.materializeDirectory.empty())
+    materializer_ = std::make_unique<Materializer>(
+        [this](uint32_t blob, uint64_t offset, uint64_t length) {
+          return trace_.readBlob(blob, offset, length);
+        },
+        header.getDirectory());
 }
 
 Replaying::~Replaying() { killAll(); }
@@ -60,6 +67,7 @@ Replaying::~Replaying() { killAll(); }
 int Replaying::run() {
   start();
   while (auto event = trace_.next()) apply(*event);
+  materialize();
   if (!ended_) {
     const bool cut = trace_.end() == TraceEnd::kTruncated;
     throw Error(ExitCode::kUnsealed,
@@ -94,9 +102,10 @@ void Replaying::apply(schema::Event::Reader event) {
   }
   Task& task = taskOf(event.getTask());
   try {
+    if (materializer_ && !event.isSyscall()) materializer_->observe(event, task.tracee);
     switch (event.which()) {
       case schema::Event::EXEC: return onExec(task, event.getExec());
-      case schema::Event::SYSCALL: return onSyscall(task, event.getSyscall());
+      case schema::Event::SYSCALL: return onSyscall(task, event);
       case schema::Event::SIGNAL: return onSignal(task, event.getSignal());
       case schema::Event::TRAP: return onTrap(task, event.getTrap());
       case schema::Event::CLOCKS: return onClocks(task, event.getClocks());
@@ -189,8 +198,10 @@ void Replaying::runToCall(Task& task, Syscall::Reader expected) {
             "input digest " + hex(hash));
 }
 
-void Replaying::onSyscall(Task& task, Syscall::Reader event) {
+void Replaying::onSyscall(Task& task, schema::Event::Reader whole) {
+  const Syscall::Reader event = whole.getSyscall();
   if (event.getPhase() != Syscall::Phase::LEAVE) runToCall(task, event);
+  if (materializer_) materializer_->observe(whole, task.tracee);
   if (event.getPhase() == Syscall::Phase::ENTER) {
     if (event.getChild() != 0) spawn(task, event);
     return;
@@ -388,6 +399,19 @@ void Replaying::writeStream(Task& task, Syscall::Reader event, int64_t result) {
     if (n < 0) throw systemError("writing the session's output");
     done += static_cast<size_t>(n);
   }
+}
+
+void Replaying::materialize() {
+  if (!materializer_) return;
+  for (const auto& [number, object] : objects_) {
+    std::vector<uint8_t> content(static_cast<size_t>(lseek(object.file.get(), 0, SEEK_END)));
+    if (pread(object.file.get(), content.data(), content.size(), 0) !=
+        static_cast<ssize_t>(content.size()))
+      throw systemError("reading a shared object");
+    materializer_->sharedContent(number, content);
+  }
+  const MaterializeResult result = materializer_->writeTo(options_.materializeDirectory);
+  for (const std::string& note : result.notes) fprintf(stderr, "airr: %s\n", note.c_str());
 }
 
 int replay(const ReplayOptions& options) {

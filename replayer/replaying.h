@@ -13,6 +13,8 @@
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
 #include "replayer/blob_files.h"
+#include "replayer/materialize.h"
+#include "replayer/open_trace.h"
 #include "replayer/replay_session.h"
 #include "replayer/trace_reader.h"
 #include "schema/unique_fd.h"
@@ -55,7 +57,7 @@ class Replaying {
   Task& taskOf(uint32_t number);
   Stop runToStop(Task&);
   void runToCall(Task&, schema::Syscall::Reader);
-  void onSyscall(Task&, schema::Syscall::Reader);
+  void onSyscall(Task&, schema::Event::Reader);
   void finishCall(Task&, schema::Syscall::Reader);
   void setResult(Task&, int64_t result);
   void onSignal(Task&, schema::Signal::Reader);
@@ -89,10 +91,12 @@ class Replaying {
   void loadImage(Task&, schema::Exec::Reader);
   void endTask(Task&);
   void killAll();
+  void materialize();
 
   ReplayOptions options_;
-  KeyStore keys_;
-  TraceReader trace_;
+  OpenTrace open_;
+  TraceReader& trace_;
+  std::unique_ptr<Materializer> materializer_;  // null: nobody asked for files
   BlobFiles blobs_;
   UniqueFd stub_;
   std::map<uint32_t, std::unique_ptr<Task>> tasks_;

@@ -226,6 +226,8 @@ void Replaying::onForced(Task& task, schema::Forced::Reader event) {
   }
   const uint32_t none[2] = {0, 0};
   task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, none, sizeof none);
+  const uint64_t hookCount = event.getHookCount();
+  task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_HOOK_COUNT}, &hookCount, sizeof hookCount);
   task.space->clocksSupplied = 0;
   setRegisters(task, event.getRegisters());
   auto state = event.getXstate();

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -264,6 +265,8 @@ void Replaying::killAll() {
   while (!tasks_.empty()) {
     pid_t tid = waitpid(-1, &status, __WALL);
     if (tid < 0 && errno != EINTR) break;
+    // A killed task stops once more on its way out (PTRACE_O_TRACEEXIT).
+    if (tid > 0 && WIFSTOPPED(status)) ptrace(PTRACE_CONT, tid, 0, 0);
   }
   tasks_.clear();
 }

@@ -174,6 +174,7 @@ struct Forced {
   xstate @2 :Data;               # PTRACE_GETREGSET NT_X86_XSTATE
   pages @3 :List(MemoryWrite);   # that differ from the task's last forced point (or all, if full)
   gone @4 :List(UInt64);         # pages of the last forced point that are no longer there
+  hookCount @5 :UInt64;          # of the gate, whose memory is not among the pages
   enum Reason { spin @0; quantum @1; signal @2; }
 }
 

@@ -8,7 +8,7 @@
 #include "schema/error.h"
 #include "tools/commands.h"
 #include "tools/text.h"
-#include "tools/trace_file.h"
+#include "replayer/open_trace.h"
 
 namespace airr::tools {
 namespace {

@@ -150,7 +150,7 @@ std::string callText(schema::Syscall::Reader event, const TaskTracker::Step& ste
     if (event.getHandling() == schema::Syscall::Handling::ALTERED) text += " altered";
   }
   if (event.getChild()) text += " task " + std::to_string(event.getChild());
-  if (event.getWrites().size()) text += " wrote " + byteCount(totalSize(event.getWrites()));
+  if (event.getWrites().size()) text += " received " + byteCount(totalSize(event.getWrites()));
   if (event.getPayload().size()) text += " moved " + byteCount(totalSize(event.getPayload()));
   return text;
 }

@@ -7,7 +7,7 @@
 
 #include "tools/inspect.h"
 #include "tools/text.h"
-#include "tools/trace_file.h"
+#include "replayer/open_trace.h"
 
 namespace airr::tools {
 namespace {
@@ -107,8 +107,7 @@ void printSummary(const TraceSummary& s, const std::string& notAuthenticated, st
                           " B an event), " + plural(s.blobs, "blob") + " (" +
                           byteCount(s.blobStoredBytes) + ", " + byteCount(s.blobBytes) +
                           " unpacked)");
-  print.field("counts", plural(s.processes.size(), "process") +
-                            (s.processes.size() == 1 ? ", " : "es, ") + plural(s.tasks, "task") +
+  print.field("counts", plural(s.processes.size(), "process") + ", " + plural(s.tasks, "task") +
                             ", " + plural(s.execs, "exec") + ", " + plural(callCount(s), "call") +
                             ", " + plural(s.signals, "signal") + ", " +
                             plural(s.clockReadings, "clock reading"));

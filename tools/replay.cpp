@@ -14,6 +14,8 @@ Command addReplay(CLI::App& app) {
       ->type_name("DIR");
   app.add_flag("--require-seal", options->requireSeal,
                "Refuse a trace without a seal (of a session that did not end in order)");
+  app.add_flag("--unverified", options->unverified,
+               "Replay although there is no key to check the trace with, or another one");
   app.add_option("trace", options->tracePath, "Trace to replay")->type_name("TRACE")->required();
   app.footer(
       "Exits with the recorded status, or 120 at the first divergence; docs/exit-codes.md lists\n"

@@ -166,7 +166,8 @@ std::string signalName(int number) {
 }
 
 std::string plural(uint64_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+  const char* ending = std::string_view(noun).ends_with('s') ? "es" : "s";
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : ending);
 }
 
 }  // namespace airr::tools

@@ -54,6 +54,7 @@ TEST(Text, NumbersInWords) {
   EXPECT_EQ(signalName(64), "signal 64");
   EXPECT_EQ(plural(1, "event"), "1 event");
   EXPECT_EQ(plural(0, "event"), "0 events");
+  EXPECT_EQ(plural(2, "process"), "2 processes");
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-#include "tools/trace_file.h"
+#include "replayer/open_trace.h"
 
 #include <unistd.h>
 
 #include "schema/error.h"
 
-namespace airr::tools {
+namespace airr {
 namespace {
 
 constexpr const char* kRemedy = "Set AIRR_KEY_FILE to the root key of whoever recorded the trace";
@@ -49,4 +49,4 @@ const char* toString(TraceEnd end) {
   return "unknown";
 }
 
-}  // namespace airr::tools
+}  // namespace airr

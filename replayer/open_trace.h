@@ -1,4 +1,7 @@
-// Opening a trace for the commands that read one.
+// Opening a trace with the key at hand.
+//
+// The caller owns what is returned; not thread-safe. Throws Error as TraceReader does, and kWrongKey
+// when there is no key.
 #pragma once
 
 #include <memory>
@@ -6,7 +9,7 @@
 
 #include "replayer/trace_reader.h"
 
-namespace airr::tools {
+namespace airr {
 
 struct OpenTrace {
   std::unique_ptr<KeyStore> keys;  // null when the trace is read without a key
@@ -21,4 +24,4 @@ OpenTrace openForReading(const std::string& path);
 
 const char* toString(TraceEnd end);
 
-}  // namespace airr::tools
+}  // namespace airr
