@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mediator/own_time.h"
 #include "mediator/scratch_arena.h"
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
@@ -21,7 +22,7 @@
 
 namespace airr {
 
-using SteadyTime = std::chrono::steady_clock::time_point;
+
 
 struct Task;
 
@@ -52,6 +53,10 @@ struct SharedMapping {
   uint64_t offset = 0;
 };
 
+// PR_SET_MDWE, PR_GET_MDWE and a bit of theirs (Linux 6.3 and 6.6).
+constexpr uint32_t kSetMdwe = 65, kGetMdwe = 66;
+constexpr uint64_t kMdweNoInherit = 2;
+
 // Shared by tasks made with CLONE_VM.
 struct AddressSpace {
   std::shared_ptr<Domain> domain;
@@ -61,6 +66,13 @@ struct AddressSpace {
   // Digests of the pages as of the last forced point; replay has their content.
   std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
   ScratchArena scratch;
+  // What prctl set, as the tasks are told; the kernel is not, for the mediator must go on reading
+  // and mapping (PR_SET_DUMPABLE, PR_SET_MDWE).
+  uint64_t dumpable = 1;
+  uint64_t denyWriteExecute = 0;
+  uint64_t inheritedDenial() const {
+    return denyWriteExecute & kMdweNoInherit ? 0 : denyWriteExecute;
+  }
   std::chrono::nanoseconds forcedCost{0};  // of the last forced point
   SteadyTime lastForced{};
 };

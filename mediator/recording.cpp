@@ -71,6 +71,7 @@ int Recording::run() {
 
 void Recording::launch() {
   program_ = findProgram(options_.command.at(0));
+  trapOwnCounter();
   if (options_.pin) {
     affinity_ = currentAffinity();
     pinToOneCore();
@@ -87,7 +88,7 @@ void Recording::launch() {
   header.setAirrVersion(AIRR_VERSION);
   header.setSessionId(capnp::Data::Reader(sessionId.data(), sessionId.size()));
   timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
+  syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
   header.setStartedAt(now.tv_sec * 1'000'000'000ll + now.tv_nsec);
   describeMachine(header.initMachine());
   auto arguments = header.initArguments(options_.command.size());
@@ -108,7 +109,7 @@ void Recording::launch() {
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
                output.st_ino == error.st_ino;
-  began_ = std::chrono::steady_clock::now();
+  began_ = steadyNow();
   Launched launched = airr::launch(launchOptions);
   root_ = launched.tid;
   launchPipe_ = launched.errorPipe;
@@ -215,7 +216,7 @@ schema::Event::Builder Recording::beginEvent(const Task& task) {
   auto event = trace_->begin();
   event.setTask(raw(task.id));
   event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(
-                    std::chrono::steady_clock::now() - began_)
+                    steadyNow() - began_)
                     .count());
   return event;
 }
@@ -239,7 +240,7 @@ void Recording::setPosition(Task& task) { task.position = task.tracee.registers(
 
 void Recording::resumeUser(Task& task) {
   task.state = TaskState::kRunning;
-  task.runningSince = std::chrono::steady_clock::now();
+  task.runningSince = steadyNow();
   task.forceRequested = false;
   task.tracee.resume(Resume::kContinue);
 }
@@ -257,7 +258,7 @@ void Recording::finish() {
   auto event = trace_->begin();
   event.setTask(raw(TaskId::kSession));
   event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(
-                    std::chrono::steady_clock::now() - began_)
+                    steadyNow() - began_)
                     .count());
   auto end = event.initSessionEnd();
   end.setStatus(rootStatus_);

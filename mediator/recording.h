@@ -53,6 +53,7 @@ class Recording {
   void refuse(Task&, int error, const char* why);
   void answer(Task&, int64_t result, schema::Syscall::Handling);
   bool answerHere(Task&);
+  bool answerPrctl(Task&);
   void startCall(Task&);
   void writeEnter(Task&);
   void finishCall(Task&);

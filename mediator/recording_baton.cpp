@@ -81,7 +81,7 @@ void Recording::release(Task& task) {
 void Recording::endTurn(Task& task) {
   Domain& domain = *task.space->domain;
   if (domain.holder != &task) return makeReady(task, Continuation::kResume);  // merged meanwhile
-  if (!domain.ready.empty() && std::chrono::steady_clock::now() - domain.turnStart > kQuantum) {
+  if (!domain.ready.empty() && steadyNow() - domain.turnStart > kQuantum) {
     task.state = TaskState::kReady;
     task.continuation = Continuation::kResume;
     domain.ready.push_back(&task);
@@ -102,7 +102,7 @@ void Recording::schedule() {
       Task* next = domain->ready.front();
       domain->ready.pop_front();
       domain->holder = next;
-      domain->turnStart = std::chrono::steady_clock::now();
+      domain->turnStart = steadyNow();
       changed = true;
       try {
         grant(*next);
@@ -144,7 +144,7 @@ void Recording::merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from
   if (waiting == nullptr) return;
   if (into->holder == nullptr) {
     into->holder = waiting;
-    into->turnStart = std::chrono::steady_clock::now();
+    into->turnStart = steadyNow();
   }
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/kcmp.h>
+#include <linux/prctl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -180,8 +181,44 @@ bool Recording::answerHere(Task& task) {
       answer(task, 0, Syscall::Handling::MEDIATOR);
       endTurn(task);
       return true;
+    case SYS_prctl: return answerPrctl(task);
     default: return false;
   }
+}
+
+// Attributes of the address space that would keep an unprivileged mediator from reading it, and
+// later calls of the mediator's from changing it. The answers are the kernel's (kernel/sys.c).
+bool Recording::answerPrctl(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  AddressSpace& space = *task.space;
+  int64_t result = 0;
+  switch (static_cast<uint32_t>(a[0])) {
+    case PR_GET_DUMPABLE: result = static_cast<int64_t>(space.dumpable); break;
+    case PR_SET_DUMPABLE:
+      if (a[1] <= 1) {
+        space.dumpable = a[1];
+      } else {
+        result = -EINVAL;
+      }
+      break;
+    case kGetMdwe:
+      result = (a[1] | a[2] | a[3] | a[4]) != 0 ? -EINVAL
+                                                : static_cast<int64_t>(space.denyWriteExecute);
+      break;
+    case kSetMdwe:
+      if ((a[2] | a[3] | a[4]) != 0 || a[1] > 3 || a[1] == kMdweNoInherit) {
+        result = -EINVAL;
+      } else if (space.denyWriteExecute != 0 && space.denyWriteExecute != a[1]) {
+        result = -EPERM;
+      } else {
+        space.denyWriteExecute = a[1];
+      }
+      break;
+    default: return false;
+  }
+  answer(task, result, Syscall::Handling::MEDIATOR);
+  endTurn(task);
+  return true;
 }
 
 void Recording::startCall(Task& task) {
@@ -200,6 +237,13 @@ void Recording::startCall(Task& task) {
     case SYS_copy_file_range:
       task.stream = standardStream(task, static_cast<int>(task.call.arguments[2]));
       break;
+    case SYS_splice:
+    case SYS_tee: {
+      const uint64_t to = task.call.arguments[task.call.number == SYS_tee ? 1 : 2];
+      if (standardStream(task, static_cast<int>(to)) != 0)
+        return refuse(task, EINVAL, "data moved inside the kernel would not be on record");
+      break;
+    }
     default: break;
   }
   task.releasable = syscalls::mayBlock(*task.model, task.outputCall);
@@ -347,7 +391,10 @@ void Recording::noteResult(Task& task, Syscall::Builder call, int64_t result) {
   switch (task.call.number) {
     case SYS_mmap: noteMapping(task, call, result); break;
     case SYS_sendfile:
-    case SYS_copy_file_range: recordPayload(task, call, result); break;
+    case SYS_copy_file_range:
+    case SYS_splice:
+      recordPayload(task, call, result);
+      break;
     case SYS_open:
     case SYS_openat:
     case SYS_creat:
@@ -405,21 +452,25 @@ void Recording::leaveStream(Task& task) {
   }
 }
 
-// Data that the kernel moved from file to file never was in the task's memory: read it from the
-// source, behind the position that the call left.
+// Data that the kernel moved to a file never was in the task's memory: read it from the source, or
+// from the file itself where the source is a pipe, before the position that the call left.
 void Recording::recordPayload(Task& task, Syscall::Builder call, int64_t result) {
   if (result <= 0) return;
   const uint64_t* a = task.call.arguments;
-  const bool sendfile = task.call.number == SYS_sendfile;
-  int source = static_cast<int>(sendfile ? a[1] : a[0]);
-  uint64_t offsetPointer = sendfile ? a[2] : a[1];
+  const unsigned at = task.call.number == SYS_sendfile ? 1 : task.call.number == SYS_splice ? 2 : 0;
+  const int holder = static_cast<int>(a[at]);
+  const uint64_t offsetPointer = a[at + 1];
+  struct stat s {};
+  if (task.call.number == SYS_splice &&
+      (stat(procFd(task.tracee.tid(), holder).c_str(), &s) != 0 || !S_ISREG(s.st_mode)))
+    return;
   int64_t after = 0;
   if (offsetPointer != 0) {
     if (!task.tracee.readValue({offsetPointer}, after)) return;
   } else {
-    after = filePosition(task.tracee.tid(), source);
+    after = filePosition(task.tracee.tid(), holder);
   }
-  UniqueFd file(open(procFd(task.tracee.tid(), source).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd file(open(procFd(task.tracee.tid(), holder).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file || after < result) return;
   std::vector<uint8_t> data(static_cast<size_t>(result));
   ssize_t n = pread(file.get(), data.data(), data.size(), after - result);

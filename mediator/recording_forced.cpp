@@ -33,7 +33,7 @@ bool inGate(uint64_t rip) { return rip >= AIRR_GATE_TEXT && rip < AIRR_GATE_TEXT
 }  // namespace
 
 void Recording::onTick() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = steadyNow();
   for (const auto& domain : domains_) {
     Task* holder = domain->holder;
     if (holder == nullptr || holder->state != TaskState::kRunning || holder->forceRequested) continue;
@@ -58,7 +58,7 @@ void Recording::onTick() {
 
 void Recording::onForcedStop(Task& task) {
   task.forceRequested = false;
-  const auto elapsed = std::chrono::steady_clock::now() - task.runningSince;
+  const auto elapsed = steadyNow() - task.runningSince;
   const bool wanted = contended(task);
   if (inGate(task.tracee.registers().rip) && !stepOutOfGate(task)) return;
   if (!task.stash.empty() && elapsed >= kSignalPatience) return force(task, Forced::Reason::SIGNAL);
@@ -112,7 +112,7 @@ bool Recording::stepOutOfGate(Task& task) {
 }
 
 void Recording::force(Task& task, Forced::Reason reason) {
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = steadyNow();
   Tracee& tracee = task.tracee;
   AddressSpace& space = *task.space;
   // Readings since the last stop are part of what is not run again.
@@ -194,7 +194,7 @@ void Recording::force(Task& task, Forced::Reason reason) {
   for (unsigned i = 0; i < gone.size(); ++i) goneList.set(i, gone[i]);
   trace_->commit();
   ++forcedCounts_[static_cast<int>(reason)];
-  space.lastForced = std::chrono::steady_clock::now();
+  space.lastForced = steadyNow();
   space.forcedCost = space.lastForced - began;
 
   setPosition(task);

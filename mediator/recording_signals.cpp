@@ -4,7 +4,6 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include <algorithm>
 #include <cstring>
@@ -131,15 +130,17 @@ bool Recording::emulateInstruction(Task& task, const siginfo_t& info, int signal
     if (code[0] == 0x0f && code[1] == 0x31) {
       kind = Kind::RDTSC;
       length = 2;
-      a = __rdtsc();
+      a = counterNow();
     } else if (code[0] == 0x0f && code[1] == 0x01 && task.tracee.read({r.rip}, code, 3) &&
                code[2] == 0xf9) {
       kind = Kind::RDTSCP;
       length = 3;
-      unsigned aux = 0;
-      a = __rdtscp(&aux);
-      b = aux;
-      r.rcx = aux;
+      a = counterNow();
+      // TSC_AUX holds node << 12 | CPU (arch/x86/kernel/cpu/common.c, setup_getcpu).
+      unsigned cpu = 0, node = 0;
+      syscall(SYS_getcpu, &cpu, &node, nullptr);
+      b = node << 12 | cpu;
+      r.rcx = b;
     } else {
       return false;
     }

@@ -157,6 +157,8 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
     space->sharedMappings = task.space->sharedMappings;
+    space->dumpable = task.space->dumpable;
+    space->denyWriteExecute = task.space->inheritedDenial();
     if (space->sharedMappings.empty()) {
       space->domain = std::make_shared<Domain>();
       domains_.push_back(space->domain);
@@ -239,13 +241,14 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   }
   if (exit.kind != Stop::Kind::kSyscallExit) return handleStop(*task, exit);
 
-  leaveSpace(*task);
   auto space = std::make_shared<AddressSpace>();
+  space->denyWriteExecute = task->space->inheritedDenial();
+  leaveSpace(*task);
   space->domain = std::make_shared<Domain>();
   domains_.push_back(space->domain);
   joinSpace(*task, space);
   space->domain->holder = task;
-  space->domain->turnStart = std::chrono::steady_clock::now();
+  space->domain->turnStart = steadyNow();
   auto actions = std::make_shared<SignalActions>();
   for (int i = 1; i < 65; ++i)
     if (task->actions->of[i].handler == reinterpret_cast<uint64_t>(SIG_IGN))

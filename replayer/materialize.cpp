@@ -308,10 +308,6 @@ void Materializer::Impl::controlled(const Done& done) {
       case FIONCLEX:
         slot->second.closeOnExec = false;
         break;
-      case FICLONE:
-      case FICLONERANGE:
-        if (file->node) file->node->changed = file->node->inexact = true;
-        break;
       default:
         break;
     }
@@ -401,6 +397,7 @@ bool Materializer::Impl::dataCall(const Done& done) {
       moved(done, 0, kNoArgument);
       return true;
     case SYS_copy_file_range:
+    case SYS_splice:
       if (auto from = done.file(0); from && done.argument(1) == 0) from->position += done.result();
       moved(done, 2, 3);
       return true;

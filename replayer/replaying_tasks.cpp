@@ -14,6 +14,7 @@
 #include "mediator/launch.h"
 #include "mediator/machine.h"
 #include "mediator/memory_map.h"
+#include "mediator/own_time.h"
 #include "recorder/gate/gate.h"
 #include "recorder/gate/gate_image.h"
 #include "replayer/replaying.h"
@@ -33,6 +34,7 @@ constexpr uint64_t kKeptFlags = CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THRE
 
 void Replaying::start() {
   pinToOneCore();
+  trapOwnCounter();
   UniqueFd image(memfd_create("airr-stub", 0));
   const auto stub = stubImage();
   if (!image || ::write(image.get(), stub.data(), stub.size()) != static_cast<ssize_t>(stub.size()))

@@ -9,8 +9,8 @@ namespace {
 using enum Authority;
 using namespace sizes;
 
-constexpr const char* kMovesUnseen =
-    "moves data inside the kernel, where it would not be on record";
+constexpr const char* kSharesPages =
+    "gives away pages of user memory, which could change when they are on record already";
 constexpr const char* kAio = "asynchronous writes to user memory cannot be replayed";
 
 constexpr Row kRows[] = {
@@ -52,13 +52,16 @@ constexpr Row kRows[] = {
     row(210, "io_cancel", address("ctx_id"), address("iocb"), address("result"))
         .refused(ENOSYS, kAio),
     row(221, "fadvise64", fd(), offset(), offset("len"), integer("advice")),
-    row(275, "splice", fd("fd_in"), address("off_in"), fd("fd_out"), address("off_out"),
-        size("len"), flags())
-        .refused(EINVAL, kMovesUnseen),
-    row(276, "tee", fd("fd_in"), fd("fd_out"), size("len"), flags()).refused(EINVAL, kMovesUnseen),
+    row(275, "splice", fd("fd_in"), inOut("off_in", bytes(kLong)), fd("fd_out"),
+        inOut("off_out", bytes(kLong)), size("len"), flags())
+        .blocks()
+        .noted("not to standard output; the data moved to a file is recorded as payload"),
+    row(276, "tee", fd("fd_in"), fd("fd_out"), size("len"), flags())
+        .blocks()
+        .noted("not to standard output"),
     row(277, "sync_file_range", fd(), offset(), offset("nbytes"), flags()),
     row(278, "vmsplice", fd(), address("iov"), size("nr_segs"), flags())
-        .refused(EINVAL, kMovesUnseen),
+        .refused(EINVAL, kSharesPages),
     row(285, "fallocate", fd(), flags("mode"), offset(), offset("len")),
     row(292, "dup3", fd("oldfd"), fd("newfd"), flags("flags", names::kOpen)),
     row(293, "pipe2", out("pipefd", bytes(kFdPair)), flags("flags", names::kOpen)),

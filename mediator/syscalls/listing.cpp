@@ -101,8 +101,6 @@ std::string sizeText(const Syscall& syscall, const Argument& argument) {
       return "ifconf, and its array";
     case Size::kFiemap:
       return "fiemap, and its extents";
-    case Size::kDedupe:
-      return "file_dedupe_range, and its destinations";
   }
   return "";
 }

@@ -81,7 +81,6 @@ enum class Size : uint8_t {
   kXattr,        // struct xattr_args; out: the first `result` bytes of the value it points to
   kIfConf,       // struct ifconf and the array that it points to
   kFiemap,       // struct fiemap and its extents
-  kDedupe,       // struct file_dedupe_range and its destinations
 };
 
 // After which results output memory has been written.

@@ -205,11 +205,6 @@ void Collector::input(const CallView& view, size_t index) {
       return add(at, kIfConf);
     case Size::kFiemap:
       return add(at, kFiemap);
-    case Size::kDedupe: {
-      uint16_t count = 0;
-      if (readValue(memory_, at + 16, count)) add(at, kDedupe + count * uint64_t{kDedupeInfo});
-      return;
-    }
     default:
       return add(at, capacity(view, index, {}));
   }
@@ -264,13 +259,6 @@ void Collector::output(const CallView& view, size_t index, int64_t result, const
       uint32_t counts[2];  // mapped extents, room for extents
       if (!readValue(memory_, at + 20, counts)) return;
       return add(at, kFiemap + std::min(counts[0], counts[1]) * uint64_t{kFiemapExtent});
-    }
-    case Size::kDedupe: {
-      uint16_t entries = 0;
-      if (readValue(memory_, at + 16, entries)) {
-        add(at, kDedupe + entries * uint64_t{kDedupeInfo});
-      }
-      return;
     }
     default:
       return add(at, writtenBytes(view, index, result, lengths, memory_));

@@ -84,7 +84,5 @@ static_assert(kRs485 == sizeof(serial_rs485));
 
 static_assert(kFiemap == sizeof(fiemap));
 static_assert(kFiemapExtent == sizeof(fiemap_extent));
-static_assert(kDedupe == sizeof(file_dedupe_range));
-static_assert(kDedupeInfo == sizeof(file_dedupe_range_info));
 
 }  // namespace airr::syscalls::sizes

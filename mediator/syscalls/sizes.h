@@ -76,8 +76,6 @@ constexpr uint32_t kFileHandle = 8;       // without the handle
 constexpr uint32_t kMaxFileHandle = 128;  // MAX_HANDLE_SZ
 constexpr uint32_t kFiemap = 32;          // without its extents
 constexpr uint32_t kFiemapExtent = 56;
-constexpr uint32_t kDedupe = 24;  // without its destinations
-constexpr uint32_t kDedupeInfo = 32;
 constexpr uint32_t kXattrArgs = 16;  // since 6.13, not in older headers
 
 }  // namespace airr::syscalls::sizes

@@ -61,7 +61,10 @@ static void transfers(int fd) {
   CHECK(splice(other[0], NULL, copy, NULL, 100, 0) == 100);
   printf("transfers: digest %lx, through pipes %.10s\n", digest_of(copy), text);
   struct iovec part = {text, 50};
-  CHECK(vmsplice(ends[1], &part, 1, 0) == 50);
+  if (vmsplice(ends[1], &part, 1, 0) != 50) {
+    CHECK(errno == EINVAL);
+    CHECK(writev(ends[1], &part, 1) == 50);
+  }
   CHECK(read(ends[0], text, 50) == 50);
   close(copy);
 }

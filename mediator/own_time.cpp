@@ -1,0 +1,85 @@
+#include "mediator/own_time.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <cstring>
+
+#include "schema/error.h"
+
+namespace airr {
+namespace {
+
+constexpr int64_t kCalibration = 2'000'000;  // ns
+
+struct Calibration {
+  uint64_t counter = 0;
+  int64_t time = 0;
+  double perNanosecond = 0;
+};
+Calibration gCalibration;
+
+int64_t clockBySyscall(clockid_t clock) {
+  timespec now{};
+  syscall(SYS_clock_gettime, clock, &now);
+  return now.tv_sec * 1'000'000'000ll + now.tv_nsec;
+}
+
+// Async-signal-safe: syscalls and register writes only.
+void onFault(int number, siginfo_t* info, void* context) {
+  auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  const auto* code = reinterpret_cast<const uint8_t*>(registers[REG_RIP]);
+  const bool counter = info->si_code == SI_KERNEL && code[0] == 0x0f && code[1] == 0x31;
+  const bool counterAndCpu =
+      info->si_code == SI_KERNEL && code[0] == 0x0f && code[1] == 0x01 && code[2] == 0xf9;
+  if (!counter && !counterAndCpu) {
+    signal(number, SIG_DFL);  // a real fault: happens again, and is fatal
+    return;
+  }
+  prctl(PR_SET_TSC, PR_TSC_ENABLE, 0, 0, 0);
+  unsigned cpu = 0;
+  const uint64_t value = __rdtscp(&cpu);
+  prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
+  registers[REG_RAX] = static_cast<greg_t>(value & 0xffffffff);
+  registers[REG_RDX] = static_cast<greg_t>(value >> 32);
+  if (counterAndCpu) registers[REG_RCX] = cpu;
+  registers[REG_RIP] += counter ? 2 : 3;
+}
+
+}  // namespace
+
+void trapOwnCounter() {
+  const uint64_t firstCounter = __rdtsc();
+  const int64_t firstTime = clockBySyscall(CLOCK_MONOTONIC_RAW);
+  int64_t time;
+  do {
+    time = clockBySyscall(CLOCK_MONOTONIC_RAW);
+  } while (time - firstTime < kCalibration);
+  gCalibration.counter = __rdtsc();
+  gCalibration.time = time;
+  gCalibration.perNanosecond = static_cast<double>(gCalibration.counter - firstCounter) /
+                               static_cast<double>(time - firstTime);
+  struct sigaction action {};
+  action.sa_sigaction = onFault;
+  action.sa_flags = SA_SIGINFO;
+  if (sigaction(SIGSEGV, &action, nullptr) != 0 ||
+      prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0)
+    throw systemError("trapping RDTSC (prctl PR_SET_TSC)");
+}
+
+SteadyTime steadyNow() {
+  return SteadyTime(std::chrono::nanoseconds(clockBySyscall(CLOCK_MONOTONIC)));
+}
+
+uint64_t counterNow() {
+  const int64_t elapsed = clockBySyscall(CLOCK_MONOTONIC_RAW) - gCalibration.time;
+  return gCalibration.counter +
+         static_cast<uint64_t>(static_cast<double>(elapsed) * gCalibration.perNanosecond);
+}
+
+}  // namespace airr
