@@ -17,12 +17,12 @@ namespace {
 
 constexpr int64_t kCalibration = 2'000'000;  // ns
 
-struct Calibration {
+struct Reading {
   uint64_t counter = 0;
-  int64_t time = 0;
-  double perNanosecond = 0;
+  int64_t time = 0;  // CLOCK_MONOTONIC_RAW
 };
-Calibration gCalibration;
+Reading gFirst;
+double gRate = 0;  // counts a nanosecond
 
 int64_t clockBySyscall(clockid_t clock) {
   timespec now{};
@@ -54,16 +54,7 @@ void onFault(int number, siginfo_t* info, void* context) {
 }  // namespace
 
 void trapOwnCounter() {
-  const uint64_t firstCounter = __rdtsc();
-  const int64_t firstTime = clockBySyscall(CLOCK_MONOTONIC_RAW);
-  int64_t time;
-  do {
-    time = clockBySyscall(CLOCK_MONOTONIC_RAW);
-  } while (time - firstTime < kCalibration);
-  gCalibration.counter = __rdtsc();
-  gCalibration.time = time;
-  gCalibration.perNanosecond = static_cast<double>(gCalibration.counter - firstCounter) /
-                               static_cast<double>(time - firstTime);
+  gFirst = {__rdtsc(), clockBySyscall(CLOCK_MONOTONIC_RAW)};
   struct sigaction action {};
   action.sa_sigaction = onFault;
   action.sa_flags = SA_SIGINFO;
@@ -77,9 +68,19 @@ SteadyTime steadyNow() {
 }
 
 uint64_t counterNow() {
-  const int64_t elapsed = clockBySyscall(CLOCK_MONOTONIC_RAW) - gCalibration.time;
-  return gCalibration.counter +
-         static_cast<uint64_t>(static_cast<double>(elapsed) * gCalibration.perNanosecond);
+  if (gRate == 0) {
+    Reading now;
+    do {
+      now.time = clockBySyscall(CLOCK_MONOTONIC_RAW);
+    } while (now.time - gFirst.time < kCalibration);
+    prctl(PR_SET_TSC, PR_TSC_ENABLE, 0, 0, 0);
+    now.counter = __rdtsc();
+    prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
+    gRate = static_cast<double>(now.counter - gFirst.counter) /
+            static_cast<double>(now.time - gFirst.time);
+  }
+  const int64_t elapsed = clockBySyscall(CLOCK_MONOTONIC_RAW) - gFirst.time;
+  return gFirst.counter + static_cast<uint64_t>(static_cast<double>(elapsed) * gRate);
 }
 
 }  // namespace airr

@@ -22,7 +22,8 @@ void trapOwnCounter();
 
 // CLOCK_MONOTONIC, never through the vDSO.
 SteadyTime steadyNow();
-// What RDTSC would give about now, from CLOCK_MONOTONIC_RAW and a rate measured by trapOwnCounter().
+// What RDTSC would give about now, from CLOCK_MONOTONIC_RAW and a rate measured at the first call (which takes 2 ms if it
+// comes within 2 ms of trapOwnCounter()). Controlling thread only.
 uint64_t counterNow();
 
 }  // namespace airr

@@ -32,6 +32,13 @@ std::optional<T> load(Bytes bytes, uint64_t offset) {
 // The parts of an ELF file that say where its code is.
 class Elf {
  public:
+  // No file at all, but all code.
+  static Elf ofCode(Bytes bytes) {
+    Elf elf{Bytes()};
+    elf.bytes_ = bytes;
+    elf.code_ = {{0, bytes.size()}};
+    return elf;
+  }
   // Without segments if the bytes are no x86-64 ELF file.
   explicit Elf(Bytes bytes) : bytes_(bytes) {
     const auto header = load<Elf64_Ehdr>(bytes, 0);
@@ -284,8 +291,8 @@ void forEachCandidate(Bytes bytes, Extent extent, const Found& found) {
 
 class Scanner {
  public:
-  explicit Scanner(Bytes bytes)
-      : elf_(bytes), functions_(elf_), budget_(bytes.size() + kMostCandidates) {
+  explicit Scanner(Elf elf)
+      : elf_(std::move(elf)), functions_(elf_), budget_(elf_.bytes().size() + kMostCandidates) {
     ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   }
 
@@ -294,6 +301,11 @@ class Scanner {
       forEachCandidate(elf_.bytes(), code, [&](uint64_t offset) { confirm(code, offset); });
     }
     return std::move(sites_);
+  }
+
+  std::vector<RdrandSite> runFromTheFirstByte() {
+    sweep_.function = {0, elf_.bytes().size()};
+    return run();
   }
 
  private:
@@ -347,6 +359,7 @@ class Scanner {
   // many times over exhaust the budget, and nothing else does.
   Landing sweepTo(const Extent& code, uint64_t candidate, uint64_t& instruction) {
     ZydisDecodedInstruction decoded;
+    if (!sweep_.known) skipPadding(candidate);
     while (!sweep_.broken && budget_ != 0 && decode(code, sweep_.at, decoded)) {
       --budget_;
       const uint64_t end = sweep_.at + decoded.length;
@@ -355,9 +368,16 @@ class Scanner {
         return isSite(decoded, sweep_.at, candidate) ? Landing::kOn : Landing::kPast;
       }
       sweep_.at = end;
+      if (!sweep_.known) skipPadding(candidate);
     }
     sweep_.broken = true;
     return Landing::kLost;
+  }
+
+  // Zeros decode, two at a time, but lie between pieces of code and not in them.
+  void skipPadding(uint64_t candidate) {
+    if (load<uint16_t>(elf_.bytes(), sweep_.at) != 0) return;
+    while (sweep_.at < candidate && elf_.bytes()[sweep_.at] == 0) ++sweep_.at;
   }
 
   // Decoding x86 from a wrong start falls into step with the real instructions soon, or meets bytes
@@ -452,6 +472,10 @@ class Scanner {
 
 }  // namespace
 
-std::vector<RdrandSite> scanForRdrand(Bytes elfBytes) { return Scanner(elfBytes).run(); }
+std::vector<RdrandSite> scanForRdrand(Bytes elfBytes) { return Scanner(Elf(elfBytes)).run(); }
+
+std::vector<RdrandSite> scanCode(Bytes code) {
+  return Scanner(Elf::ofCode(code)).runFromTheFirstByte();
+}
 
 }  // namespace airr

@@ -19,6 +19,7 @@
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
 #include "schema/types.h"
+#include "schema/unique_fd.h"
 
 namespace airr {
 
@@ -43,6 +44,8 @@ struct TrapSite {
   uint8_t length = 0;
   uint8_t operandBytes = 0;
   uint8_t destination = 0;  // register number as in ModRM with REX
+  bool generated = false;   // not of a file, but of memory that was made executable
+  uint8_t original = 0;     // the byte at a generated site
 };
 
 struct SharedObjectState;
@@ -66,6 +69,10 @@ struct AddressSpace {
   // Digests of the pages as of the last forced point; replay has their content.
   std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
   ScratchArena scratch;
+  // The gate logs clock reads only while they are frequent: looking at its log costs a read of
+  // tracee memory at every stop.
+  bool gateArmed = false;
+  uint32_t gateIdle = 0;  // stops since the log last had a reading
   // What prctl set, as the tasks are told; the kernel is not, for the mediator must go on reading
   // and mapping (PR_SET_DUMPABLE, PR_SET_MDWE).
   uint64_t dumpable = 1;
@@ -99,6 +106,10 @@ struct Process {
   Tid pid{};
   uint32_t liveTasks = 0;
   std::string directory;  // cached working directory, empty: unknown
+  UniqueFd directoryFd;   // the same, O_PATH
+  // Credentials, root, mounts and pid namespace are the mediator's own, so that what the mediator
+  // looks up is what the task would find.
+  bool plain = true;
 };
 
 enum class TaskState {
@@ -142,8 +153,13 @@ struct Task {
   const syscalls::Syscall* outputModel = nullptr;
   bool restartable = false;  // the last call ended in -ERESTART_RESTARTBLOCK; scratch is kept
 
-  // Registers at its recorded position; a signal that finds them unchanged can be delivered there.
-  Registers position{};
+  // Where its record ends. A signal that finds it still there can be delivered there.
+  struct Position {
+    uint64_t instruction = 0, stack = 0, result = 0;
+    bool operator==(const Position&) const = default;
+  };
+  Position position;
+  CallInfo entry;  // of the seccomp stop it is at, or inside of
   std::vector<siginfo_t> stash;  // signals that came between two positions
   SteadyTime runningSince{};
   bool forceRequested = false;  // PTRACE_INTERRUPT was sent to end the turn

@@ -34,6 +34,8 @@ void onForwardable(int signal, siginfo_t* info, void*) {
 void onAlarm(int) { gTick = 1; }
 
 constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT};
+// Stops without a clock reading after which the gate stops logging them.
+constexpr uint32_t kGateIdleStops = 16;
 constexpr long kTickNanoseconds = 5'000'000;
 
 }  // namespace
@@ -53,6 +55,10 @@ int Recording::run() {
   signal(SIGTTOU, SIG_IGN);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the trace, not our end
+  struct sigaction children {};
+  children.sa_handler = SIG_DFL;
+  children.sa_flags = SA_NOCLDSTOP;  // a stop wakes waitpid; it need not signal as well
+  sigaction(SIGCHLD, &children, nullptr);
   struct sigaction alarm {};
   alarm.sa_handler = onAlarm;
   sigaction(SIGALRM, &alarm, nullptr);
@@ -109,7 +115,7 @@ void Recording::launch() {
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
                output.st_ino == error.st_ino;
-  began_ = steadyNow();
+  began_ = now_ = steadyNow();
   Launched launched = airr::launch(launchOptions);
   root_ = launched.tid;
   launchPipe_ = launched.errorPipe;
@@ -177,6 +183,7 @@ void Recording::adopt(Tid tid, int status) {
 }
 
 void Recording::dispatch(Task& task, const Stop& stop) {
+  now_ = steadyNow();
   try {
     handleStop(task, stop);
   } catch (const TraceeGone&) {
@@ -192,7 +199,7 @@ void Recording::handleStop(Task& task, const Stop& stop) {
     return;
   }
   switch (stop.kind) {
-    case Stop::Kind::kSeccomp: return enterCall(task, stop);
+    case Stop::Kind::kSeccomp: return enterCall(task);
     case Stop::Kind::kSyscallExit:
       if (task.state == TaskState::kBlocked) return makeReady(task, Continuation::kFinishCall);
       return finishCall(task);
@@ -215,18 +222,23 @@ void Recording::handleStop(Task& task, const Stop& stop) {
 schema::Event::Builder Recording::beginEvent(const Task& task) {
   auto event = trace_->begin();
   event.setTask(raw(task.id));
-  event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(
-                    steadyNow() - began_)
-                    .count());
+  event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(now_ - began_).count());
   return event;
 }
 
 // Writes the clock readings that the gate took since the last stop, as one event.
 void Recording::drainGate(Task& task) {
+  AddressSpace& space = *task.space;
+  if (!space.gateArmed) return;
   struct {
     uint32_t mode, position;
   } head;
-  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head) || head.position == 0) return;
+  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head)) return;
+  if (head.position == 0) {
+    if (++space.gateIdle > kGateIdleStops) armGate(task, false);
+    return;
+  }
+  space.gateIdle = 0;
   const uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
   auto event = beginEvent(task);
   auto bytes = event.initClocks(readings * sizeof(airr_gate_reading));
@@ -236,11 +248,23 @@ void Recording::drainGate(Task& task) {
   task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, &none, sizeof none);
 }
 
-void Recording::setPosition(Task& task) { task.position = task.tracee.registers(); }
+// While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
+// the readings that were logged, and none makes the gate call.
+void Recording::armGate(Task& task, bool armed) {
+  const uint32_t limit = armed ? AIRR_GATE_CLOCKS : 0;
+  if (!task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_LIMIT}, &limit, sizeof limit)) return;
+  task.space->gateArmed = armed;
+  task.space->gateIdle = 0;
+}
+
+void Recording::setPosition(Task& task) {
+  const Registers& r = task.tracee.registers();
+  task.position = {r.rip, r.rsp, r.rax};
+}
 
 void Recording::resumeUser(Task& task) {
   task.state = TaskState::kRunning;
-  task.runningSince = steadyNow();
+  task.runningSince = now_;
   task.forceRequested = false;
   task.tracee.resume(Resume::kContinue);
 }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class Recording {
   Task* findTask(Tid);
   schema::Event::Builder beginEvent(const Task&);
   void drainGate(Task&);
+  void armGate(Task&, bool armed);
   void setPosition(Task&);
   void resumeUser(Task&);
 
@@ -49,10 +51,9 @@ class Recording {
   void leaveSpace(Task&);
 
   // recording_calls.cpp: ordinary calls
-  void enterCall(Task&, const Stop&);
+  void enterCall(Task&);
   void refuse(Task&, int error, const char* why);
   void answer(Task&, int64_t result, schema::Syscall::Handling);
-  bool answerHere(Task&);
   bool answerPrctl(Task&);
   void startCall(Task&);
   void writeEnter(Task&);
@@ -72,6 +73,16 @@ class Recording {
   void recordPayload(Task&, schema::Syscall::Builder, int64_t result);
   std::string resolvePath(Task&, int dirfd, const std::string& name);
   std::string describePath(Task&, int64_t result);
+
+  // recording_answers.cpp: calls that the mediator answers in one stop
+  bool answerHere(Task&);
+  bool answerScheduling(Task&);
+  bool answerIdentity(Task&);
+  bool answerTime(Task&);
+  bool answerSignals(Task&);
+  bool answerLookup(Task&);
+  bool answerWith(Task&, int64_t result);
+  UniqueFd lookUp(Task&, int dirfd, uint64_t path, bool follow, int& error);
 
   // recording_tasks.cpp: clone, exec, exit
   void startSpawn(Task&);
@@ -107,6 +118,9 @@ class Recording {
   std::shared_ptr<SharedObjectState> findShared(uint64_t device, uint64_t inode);
   std::vector<uint64_t> patchTrapSites(Task&, int file, uint32_t blob, uint64_t start,
                                        uint64_t length, uint64_t offset);
+  void noteProtection(Task&, schema::Syscall::Builder);
+  void patchGenerated(Task&, uint64_t start, uint64_t end, std::set<uint64_t>& changed);
+  void restoreGenerated(Task&, uint64_t start, uint64_t end, std::set<uint64_t>& changed);
   void noteSharedWrite(Task&, schema::Syscall::Builder, int64_t result);
   bool touchesGate(const Task&) const;
 
@@ -134,6 +148,7 @@ class Recording {
   int launchError_ = 0;
   int launchPipe_ = -1;
   SteadyTime began_;
+  SteadyTime now_;  // when the stop at hand was seen
   std::vector<Region> regions_;      // scratch for region lists
   std::vector<uint8_t> bytes_;       // scratch for memory
   // Writes to a standard stream happen one at a time, so that their order is the order of events.

@@ -81,7 +81,7 @@ void Recording::release(Task& task) {
 void Recording::endTurn(Task& task) {
   Domain& domain = *task.space->domain;
   if (domain.holder != &task) return makeReady(task, Continuation::kResume);  // merged meanwhile
-  if (!domain.ready.empty() && steadyNow() - domain.turnStart > kQuantum) {
+  if (!domain.ready.empty() && now_ - domain.turnStart > kQuantum) {
     task.state = TaskState::kReady;
     task.continuation = Continuation::kResume;
     domain.ready.push_back(&task);
@@ -102,7 +102,7 @@ void Recording::schedule() {
       Task* next = domain->ready.front();
       domain->ready.pop_front();
       domain->holder = next;
-      domain->turnStart = steadyNow();
+      domain->turnStart = now_;
       changed = true;
       try {
         grant(*next);
@@ -114,6 +114,7 @@ void Recording::schedule() {
 }
 
 void Recording::grant(Task& task) {
+  task.tracee.forgetPages();
   switch (task.continuation) {
     case Continuation::kFinishCall:
       task.state = TaskState::kInKernel;
@@ -144,7 +145,7 @@ void Recording::merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from
   if (waiting == nullptr) return;
   if (into->holder == nullptr) {
     into->holder = waiting;
-    into->turnStart = steadyNow();
+    into->turnStart = now_;
   }
 }
 

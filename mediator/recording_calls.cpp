@@ -66,9 +66,10 @@ void Recording::hashInputs(Task& task) {
   task.inputHash = airr::hashInputs(*task.model, task.call, task.tracee, regions_);
 }
 
-void Recording::enterCall(Task& task, const Stop& stop) {
+void Recording::enterCall(Task& task) {
   drainGate(task);
-  task.call = callOf(task.tracee.registers());
+  task.entry = task.tracee.callInfo();
+  task.call = task.entry.call;
   task.model = nullptr;
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;
@@ -81,9 +82,9 @@ void Recording::enterCall(Task& task, const Stop& stop) {
     task.restartable = false;
   }
 
-  if (stop.message == static_cast<uint64_t>(FilterData::kForeignTable))
+  if (task.entry.filterData == static_cast<uint32_t>(FilterData::kForeignTable))
     return refuse(task, ENOSYS, "int 0x80");
-  if (stop.message == static_cast<uint64_t>(FilterData::kX32)) return refuse(task, ENOSYS, "x32");
+  if (task.entry.filterData == static_cast<uint32_t>(FilterData::kX32)) return refuse(task, ENOSYS, "x32");
   if (task.call.number == AIRR_SYSCALL) return onShim(task);
   task.model = syscalls::find(task.call.number);
   if (task.model == nullptr) return refuse(task, ENOSYS, "unknown syscall");
@@ -121,11 +122,9 @@ void Recording::refuse(Task& task, int error, const char* why) {
   call.setResult(-error);
   call.setPath(why);
   trace_->commit();
-  Registers registers = task.tracee.registers();
-  registers.orig_rax = static_cast<uint64_t>(-1);
-  registers.rax = static_cast<uint64_t>(-static_cast<int64_t>(error));
-  task.tracee.setRegisters(registers);
-  setPosition(task);
+  task.tracee.skipCall(-error);
+  task.position = {task.entry.instruction, task.entry.stack,
+                   static_cast<uint64_t>(-static_cast<int64_t>(error))};
   endTurn(task);
 }
 
@@ -140,85 +139,8 @@ void Recording::answer(Task& task, int64_t result, Syscall::Handling handling) {
   task.outputModel = task.model;
   fillOutputs(task, call, result);
   trace_->commit();
-  Registers registers = task.tracee.registers();
-  registers.orig_rax = static_cast<uint64_t>(-1);
-  registers.rax = static_cast<uint64_t>(result);
-  task.tracee.setRegisters(registers);
-  setPosition(task);
-}
-
-// Calls whose truth is the mediator's, not the kernel's.
-bool Recording::answerHere(Task& task) {
-  const uint64_t* a = task.call.arguments;
-  switch (task.call.number) {
-    case SYS_sched_yield: {
-      answer(task, 0, Syscall::Handling::MEDIATOR);
-      Domain& domain = *task.space->domain;
-      if (domain.ready.empty()) {
-        // Others of this domain may be about to return from the kernel.
-        sched_yield();
-        endTurn(task);
-      } else {
-        task.state = TaskState::kReady;
-        task.continuation = Continuation::kResume;
-        domain.ready.push_back(&task);
-        domain.holder = nullptr;
-      }
-      return true;
-    }
-    case SYS_sched_getaffinity: {
-      if (affinity_.empty()) return false;
-      uint64_t size = affinity_.size() * sizeof(uint64_t);
-      if (a[1] < size || (a[1] & 7) != 0) return false;  // the kernel's EINVAL
-      if (!task.tracee.write({a[2]}, affinity_.data(), size)) return false;
-      answer(task, static_cast<int64_t>(size), Syscall::Handling::MEDIATOR);
-      endTurn(task);
-      return true;
-    }
-    case SYS_sched_setaffinity:
-      // Tracees stay where the mediator pinned them; they are told that it worked.
-      if (affinity_.empty()) return false;
-      answer(task, 0, Syscall::Handling::MEDIATOR);
-      endTurn(task);
-      return true;
-    case SYS_prctl: return answerPrctl(task);
-    default: return false;
-  }
-}
-
-// Attributes of the address space that would keep an unprivileged mediator from reading it, and
-// later calls of the mediator's from changing it. The answers are the kernel's (kernel/sys.c).
-bool Recording::answerPrctl(Task& task) {
-  const uint64_t* a = task.call.arguments;
-  AddressSpace& space = *task.space;
-  int64_t result = 0;
-  switch (static_cast<uint32_t>(a[0])) {
-    case PR_GET_DUMPABLE: result = static_cast<int64_t>(space.dumpable); break;
-    case PR_SET_DUMPABLE:
-      if (a[1] <= 1) {
-        space.dumpable = a[1];
-      } else {
-        result = -EINVAL;
-      }
-      break;
-    case kGetMdwe:
-      result = (a[1] | a[2] | a[3] | a[4]) != 0 ? -EINVAL
-                                                : static_cast<int64_t>(space.denyWriteExecute);
-      break;
-    case kSetMdwe:
-      if ((a[2] | a[3] | a[4]) != 0 || a[1] > 3 || a[1] == kMdweNoInherit) {
-        result = -EINVAL;
-      } else if (space.denyWriteExecute != 0 && space.denyWriteExecute != a[1]) {
-        result = -EPERM;
-      } else {
-        space.denyWriteExecute = a[1];
-      }
-      break;
-    default: return false;
-  }
-  answer(task, result, Syscall::Handling::MEDIATOR);
-  endTurn(task);
-  return true;
+  task.tracee.skipCall(result);
+  task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(result)};
 }
 
 void Recording::startCall(Task& task) {
@@ -297,8 +219,9 @@ void Recording::writeEnter(Task& task) {
 }
 
 void Recording::finishCall(Task& task) {
-  int64_t result = static_cast<int64_t>(task.tracee.registers().rax);
   if (task.call.number == SYS_rt_sigreturn) return finishSignalReturn(task);
+  const CallInfo exit = task.tracee.callInfo();
+  int64_t result = exit.result;
   if (task.redirect.active || task.altered) {
     Registers r = task.tracee.registers();
     const uint64_t* a = task.call.arguments;
@@ -332,7 +255,7 @@ void Recording::finishCall(Task& task) {
     task.scratch = {};
     task.redirect = {};
   }
-  setPosition(task);
+  task.position = {exit.instruction, exit.stack, static_cast<uint64_t>(result)};
   endTurn(task);
 }
 
@@ -369,10 +292,28 @@ void Recording::fillWrite(Tracee& tracee, schema::MemoryWrite::Builder write, co
 void Recording::noteBefore(Task& task, int64_t result) {
   const uint64_t* a = task.call.arguments;
   switch (task.call.number) {
+    case SYS_chroot:
+    case SYS_pivot_root:
+    case SYS_unshare:
+    case SYS_setns:
+      task.process->plain = false;
+      [[fallthrough]];
     case SYS_chdir:
     case SYS_fchdir:
-    case SYS_chroot:
       task.process->directory.clear();
+      task.process->directoryFd.reset();
+      break;
+    case SYS_setuid:
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setfsuid:
+    case SYS_setfsgid:
+    case SYS_setgroups:
+    case SYS_capset:
+      task.process->plain = false;
       break;
     case SYS_rt_sigaction:
       if (a[1] != 0 && a[0] < 65) task.tracee.readValue({a[1]}, task.actions->of[a[0]]);
@@ -390,6 +331,7 @@ void Recording::noteBefore(Task& task, int64_t result) {
 void Recording::noteResult(Task& task, Syscall::Builder call, int64_t result) {
   switch (task.call.number) {
     case SYS_mmap: noteMapping(task, call, result); break;
+    case SYS_mprotect: noteProtection(task, call); break;
     case SYS_sendfile:
     case SYS_copy_file_range:
     case SYS_splice:
@@ -569,11 +511,8 @@ void Recording::onShim(Task& task) {
     }
   }
   trace_->commit();
-  Registers registers = task.tracee.registers();
-  registers.orig_rax = static_cast<uint64_t>(-1);
-  registers.rax = 0;
-  task.tracee.setRegisters(registers);
-  setPosition(task);
+  task.tracee.skipCall(0);
+  task.position = {task.entry.instruction, task.entry.stack, 0};
   if (kind == AIRR_NOTE_YIELD) {
     Domain& domain = *task.space->domain;
     if (!domain.ready.empty()) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "mediator/memory_map.h"
 #include "mediator/rdrand_scan.h"
@@ -23,6 +24,7 @@ using schema::Syscall;
 
 constexpr uint64_t kMseal = 462;        // Linux 6.10
 constexpr uint64_t kMapTypeMask = 0xf;  // MAP_TYPE
+constexpr uint8_t kInt3 = 0xcc;
 
 bool isShared(uint64_t flags) {
   uint64_t type = flags & kMapTypeMask;
@@ -193,7 +195,7 @@ std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t b
       void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
       if (content == MAP_FAILED) throw systemError("mapping a program file to look for RDRAND");
       for (const RdrandSite& found : scanForRdrand({static_cast<const uint8_t*>(content), size}))
-        sites.push_back({found.fileOffset,
+        sites.push_back({found.offset,
                          {found.kind == RdrandSite::Kind::kRdseed, found.length,
                           static_cast<uint8_t>(found.operandBits / 8), found.reg}});
       munmap(content, size);
@@ -201,7 +203,6 @@ std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t b
     known = trapSitesOfBlob_.emplace(blob, std::move(sites)).first;
   }
   std::vector<uint64_t> changed;
-  constexpr uint8_t kInt3 = 0xcc;
   for (const auto& [at, site] : known->second) {
     if (at < offset || at - offset + site.length > length) continue;
     const uint64_t address = start + (at - offset);
@@ -210,6 +211,71 @@ std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t b
     changed.push_back(address);
   }
   return changed;
+}
+
+// Memory that a program made executable may hold code that it has generated. As long as it is not
+// executable, the program finds its own bytes there, to read, change or move them.
+void Recording::noteProtection(Task& task, Syscall::Builder call) {
+  const uint64_t* a = task.call.arguments;
+  const uint64_t end = a[0] + pageCeil(a[1]);
+  std::set<uint64_t> changed;
+  restoreGenerated(task, a[0], end, changed);
+  if (a[2] & PROT_EXEC) patchGenerated(task, a[0], end, changed);
+  if (changed.empty()) return;
+  auto writes = call.initWrites(static_cast<unsigned>(changed.size()));
+  unsigned i = 0;
+  for (uint64_t address : changed) fillWrite(task.tracee, writes[i++], {{address}, 1});
+}
+
+void Recording::restoreGenerated(Task& task, uint64_t start, uint64_t end,
+                                 std::set<uint64_t>& changed) {
+  auto& sites = task.space->trapSites;
+  for (auto at = sites.lower_bound(start); at != sites.end() && at->first < end;) {
+    const auto& [address, site] = *at;
+    if (!site.generated) {
+      ++at;
+      continue;
+    }
+    uint8_t now = 0;
+    if (task.tracee.readValue({address}, now) && now == kInt3 &&
+        task.tracee.forceWrite({address}, &site.original, 1))
+      changed.insert(address);
+    at = sites.erase(at);
+  }
+}
+
+// Only what was written can be code: in private pages, of no file (patchTrapSites has those).
+void Recording::patchGenerated(Task& task, uint64_t start, uint64_t end,
+                               std::set<uint64_t>& changed) {
+  constexpr uint64_t kMostScanned = 16 << 20;
+  uint64_t scanned = 0;
+  std::vector<Region> runs;
+  PageMap(task.tracee.tid()).privatePages({start}, {end}, [&](Address page) {
+    if (scanned == kMostScanned) return;
+    scanned += kPageSize;
+    if (runs.empty() || runs.back().start + runs.back().length != page) runs.push_back({page, 0});
+    runs.back().length += kPageSize;
+  });
+  std::vector<MappedRegion> regions;
+  std::vector<uint8_t> code;
+  for (const Region& run : runs) {
+    code.resize(run.length);
+    if (!task.tracee.read(run.start, code.data(), code.size())) continue;
+    for (const RdrandSite& found : scanCode(code)) {
+      if (regions.empty()) regions = readMemoryMap(task.tracee.tid());
+      const Address address = run.start + found.offset;
+      const MappedRegion* region = regionAt(regions, address.value);
+      if (region == nullptr || region->shared || region->inode != 0) continue;
+      if (!task.tracee.forceWrite(address, &kInt3, 1)) throw TraceeGone{task.tracee.tid()};
+      task.space->trapSites[address.value] = {found.kind == RdrandSite::Kind::kRdseed,
+                                              found.length,
+                                              static_cast<uint8_t>(found.operandBits / 8),
+                                              found.reg,
+                                              true,
+                                              code[found.offset]};
+      changed.insert(address.value);
+    }
+  }
 }
 
 void Recording::noteUnmapping(AddressSpace& space, uint64_t start, uint64_t length) {
@@ -229,9 +295,15 @@ void Recording::noteUnmapping(AddressSpace& space, uint64_t start, uint64_t leng
 
 void Recording::noteRemapping(AddressSpace& space, uint64_t from, uint64_t fromLength, uint64_t to,
                               uint64_t toLength) {
+  std::map<uint64_t, TrapSite> sites;  // move with their code
+  const uint64_t keptEnd = from + std::min(pageCeil(fromLength), pageCeil(toLength));
+  for (auto at = space.trapSites.lower_bound(from);
+       at != space.trapSites.end() && at->first < keptEnd; ++at)
+    sites[at->first - from + to] = at->second;
   auto found = space.sharedMappings.find(from);
   if (found == space.sharedMappings.end()) {
     if (from != to) noteUnmapping(space, from, fromLength);
+    space.trapSites.merge(sites);
     return;
   }
   SharedMapping moved = found->second;

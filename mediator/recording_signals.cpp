@@ -27,12 +27,7 @@ bool stopsByDefault(int signal) {
   return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
 }
 
-bool samePosition(const Registers& a, const Registers& b) {
-  return a.rip == b.rip && a.rsp == b.rsp && a.rax == b.rax && a.rbx == b.rbx && a.rcx == b.rcx &&
-         a.rdx == b.rdx && a.rsi == b.rsi && a.rdi == b.rdi && a.rbp == b.rbp && a.r8 == b.r8 &&
-         a.r9 == b.r9 && a.r10 == b.r10 && a.r11 == b.r11 && a.r12 == b.r12 && a.r13 == b.r13 &&
-         a.r14 == b.r14 && a.r15 == b.r15;
-}
+Task::Position positionOf(const Registers& r) { return {r.rip, r.rsp, r.rax}; }
 
 }  // namespace
 
@@ -52,7 +47,7 @@ void Recording::onSignal(Task& task, const Stop& stop) {
       task.tracee.setSignalInfo(info);
     }
   }
-  if (samePosition(task.tracee.registers(), task.position))
+  if (positionOf(task.tracee.registers()) == task.position)
     return deliver(task, stop.signal, info, false);
   // Somewhere in user code, where replay could not find it again: keep it for the next call.
   // Standard signals do not queue (signal(7)).
@@ -212,7 +207,7 @@ void Recording::finishSignalReturn(Task& task) {
 }
 
 void Recording::onGroupStop(Task& task, const Stop& stop) {
-  const bool atPosition = samePosition(task.tracee.registers(), task.position);
+  const bool atPosition = positionOf(task.tracee.registers()) == task.position;
   task.state = TaskState::kStopped;
   task.tracee.resume(Resume::kListen);
   if (atPosition) release(task);

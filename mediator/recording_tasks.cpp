@@ -95,6 +95,17 @@ std::vector<uint64_t> robustWords(Tracee& tracee, uint64_t head) {
   return words;
 }
 
+// A fresh page of memory is zero; only what is not needs to be on record.
+Region nonZeroPart(Tracee& tracee, Address page) {
+  uint8_t bytes[kPageSize];
+  if (!tracee.read(page, bytes, sizeof bytes)) return {page, 0};
+  const auto isSet = [](uint8_t byte) { return byte != 0; };
+  const uint8_t* first = std::find_if(bytes, bytes + kPageSize, isSet);
+  const uint8_t* last = bytes + kPageSize;
+  while (last > first && last[-1] == 0) --last;
+  return {page + static_cast<uint64_t>(first - bytes), static_cast<uint64_t>(last - first)};
+}
+
 std::vector<std::string> readStrings(Tracee& tracee, uint64_t array) {
   constexpr size_t kMost = 4096;
   std::vector<std::string> result;
@@ -147,6 +158,8 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     child.process = std::make_shared<Process>();
     child.process->pid = childTid;
     child.process->directory = task.process->directory;
+    constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER;
+    child.process->plain = task.process->plain && (request.flags & kNewNamespaces) == 0;
   }
   ++child.process->liveTasks;
   child.actions = (request.flags & CLONE_SIGHAND) ? task.actions
@@ -248,7 +261,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   domains_.push_back(space->domain);
   joinSpace(*task, space);
   space->domain->holder = task;
-  space->domain->turnStart = steadyNow();
+  space->domain->turnStart = now_;
   auto actions = std::make_shared<SignalActions>();
   for (int i = 1; i < 65; ++i)
     if (task->actions->of[i].handler == reinterpret_cast<uint64_t>(SIG_IGN))
@@ -302,7 +315,6 @@ void Recording::mapGate(Task& task) {
   const auto image = gateImage();
   airr_gate_data data{};
   data.mode = AIRR_GATE_RECORD;
-  data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
   if (!tracee.write({AIRR_GATE_TEXT}, image.data(), image.size()) ||
       !tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, clocks)))
@@ -310,10 +322,15 @@ void Recording::mapGate(Task& task) {
   require(tracee.inject(start, SYS_mprotect,
                         {AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_EXEC}),
           "protecting the gate");
-  for (const MappedRegion& region : readMemoryMap(tracee.tid()))
-    if (region.name == "[vdso]" || region.name.starts_with("[vvar"))
-      require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {region.start.value, region.length()}),
-              "hiding the vDSO");
+  // The vDSO and its data lie side by side.
+  uint64_t low = UINT64_MAX, high = 0;
+  for (const MappedRegion& region : readMemoryMap(tracee.tid())) {
+    if (region.name != "[vdso]" && !region.name.starts_with("[vvar")) continue;
+    low = std::min(low, region.start.value);
+    high = std::max(high, region.end.value);
+  }
+  if (low < high)
+    require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {low, high - low}), "hiding the vDSO");
 }
 
 // The Exec event: everything that the new program starts from.
@@ -326,7 +343,7 @@ void Recording::captureImage(Task& task, const std::string& path) {
     uint64_t blobSize = 0;
   };
   std::vector<Piece> pieces;
-  std::vector<Address> pages;
+  std::vector<Region> pages;
   PageMap pageMap(tracee.tid());
   std::string executable;
   for (MappedRegion& region : readMemoryMap(tracee.tid())) {
@@ -355,7 +372,9 @@ void Recording::captureImage(Task& task, const std::string& path) {
         piece.region.offset = 0;
       }
     }
-    pageMap.privatePages(region.start, region.end, [&](Address page) { pages.push_back(page); });
+    pageMap.privatePages(region.start, region.end, [&](Address page) {
+      pages.push_back(region.inode != 0 ? Region{page, kPageSize} : nonZeroPart(tracee, page));
+    });
     pieces.push_back(std::move(piece));
   }
 
@@ -391,7 +410,7 @@ void Recording::captureImage(Task& task, const std::string& path) {
     }
   }
   auto writes = exec.initPages(static_cast<unsigned>(pages.size()));
-  for (unsigned i = 0; i < pages.size(); ++i) fillWrite(tracee, writes[i], {pages[i], kPageSize});
+  for (unsigned i = 0; i < pages.size(); ++i) fillWrite(tracee, writes[i], pages[i]);
   trace_->commit();
 }
 

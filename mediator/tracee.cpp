@@ -32,6 +32,7 @@ void Tracee::fail(const char* what) {
 
 Stop Tracee::classify(int status) {
   cached_ = false;
+  forgetPages();
   Stop stop;
   if (WIFEXITED(status) || WIFSIGNALED(status)) {
     stop.kind = Stop::Kind::kEnded;
@@ -54,12 +55,15 @@ Stop Tracee::classify(int status) {
     stop.signal = signal;
     return stop;
   }
+  if (event == PTRACE_EVENT_SECCOMP) {
+    stop.kind = Stop::Kind::kSeccomp;
+    return stop;
+  }
   unsigned long message = 0;
   if (ptrace(PTRACE_GETEVENTMSG, raw(tid_), 0, &message) != 0 && errno != ESRCH)
     fail("PTRACE_GETEVENTMSG");
   stop.message = message;
   switch (event) {
-    case PTRACE_EVENT_SECCOMP: stop.kind = Stop::Kind::kSeccomp; break;
     case PTRACE_EVENT_VFORK: stop.vfork = true; [[fallthrough]];
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_CLONE: stop.kind = Stop::Kind::kSpawn; break;
@@ -80,6 +84,30 @@ Stop Tracee::wait() {
   return classify(status);
 }
 
+CallInfo Tracee::callInfo() {
+  __ptrace_syscall_info raw_info{};
+  if (ptrace(PTRACE_GET_SYSCALL_INFO, raw(tid_), sizeof raw_info, &raw_info) < 0)
+    fail("PTRACE_GET_SYSCALL_INFO");
+  CallInfo info;
+  info.instruction = raw_info.instruction_pointer;
+  info.stack = raw_info.stack_pointer;
+  if (raw_info.op == PTRACE_SYSCALL_INFO_SECCOMP) {
+    info.call.number = raw_info.seccomp.nr;
+    for (int i = 0; i < 6; ++i) info.call.arguments[i] = raw_info.seccomp.args[i];
+    info.filterData = raw_info.seccomp.ret_data;
+  } else if (raw_info.op == PTRACE_SYSCALL_INFO_EXIT) {
+    info.result = raw_info.exit.rval;
+  }
+  return info;
+}
+
+void Tracee::skipCall(int64_t result) {
+  cached_ = false;
+  if (ptrace(PTRACE_POKEUSER, raw(tid_), offsetof(user_regs_struct, orig_rax), -1L) != 0 ||
+      ptrace(PTRACE_POKEUSER, raw(tid_), offsetof(user_regs_struct, rax), result) != 0)
+    fail("PTRACE_POKEUSER");
+}
+
 const Registers& Tracee::registers() {
   if (!cached_) {
     if (ptrace(PTRACE_GETREGS, raw(tid_), 0, &registers_) != 0) fail("PTRACE_GETREGS");
@@ -98,6 +126,7 @@ void Tracee::resume(Resume how, int signal) {
   static constexpr __ptrace_request kRequests[] = {PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP,
                                                    PTRACE_LISTEN};
   cached_ = false;
+  forgetPages();
   if (ptrace(kRequests[static_cast<int>(how)], raw(tid_), 0, static_cast<long>(signal)) != 0)
     fail("resuming");
 }
@@ -106,8 +135,35 @@ void Tracee::interrupt() {
   if (ptrace(PTRACE_INTERRUPT, raw(tid_), 0, 0) != 0) fail("PTRACE_INTERRUPT");
 }
 
+void Tracee::forgetPages() {
+  if (!pagesInUse_) return;
+  for (size_t i = 0; i < kCachedPages; ++i) pages_[i].address = 0;
+  pagesInUse_ = false;
+}
+
 bool Tracee::read(Address from, void* to, uint64_t size) {
+  constexpr uint64_t kSmall = 512;
+  const uint64_t page = pageFloor(from.value);
   if (size == 0) return true;
+  if (size > kSmall || pageFloor(from.value + size - 1) != page || page == 0)
+    return readUncached(from, to, size);
+  if (!pages_) pages_ = std::make_unique<CachedPage[]>(kCachedPages);
+  CachedPage* found = nullptr;
+  for (size_t i = 0; i < kCachedPages; ++i)
+    if (pages_[i].address == page) found = &pages_[i];
+  if (found == nullptr) {
+    found = &pages_[nextPage_];
+    nextPage_ = (nextPage_ + 1) % kCachedPages;
+    found->address = 0;
+    if (!readUncached({page}, found->bytes, kPageSize)) return false;
+    found->address = page;
+    pagesInUse_ = true;
+  }
+  memcpy(to, found->bytes + (from.value - page), size);
+  return true;
+}
+
+bool Tracee::readUncached(Address from, void* to, uint64_t size) {
   iovec local{to, size};
   iovec remote{reinterpret_cast<void*>(from.value), size};
   return process_vm_readv(raw(tid_), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
@@ -115,12 +171,14 @@ bool Tracee::read(Address from, void* to, uint64_t size) {
 
 bool Tracee::write(Address to, const void* from, uint64_t size) {
   if (size == 0) return true;
+  forgetPages();
   iovec local{const_cast<void*>(from), size};
   iovec remote{reinterpret_cast<void*>(to.value), size};
   return process_vm_writev(raw(tid_), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
 }
 
 bool Tracee::forceWrite(Address to, const void* from, uint64_t size) {
+  forgetPages();
   UniqueFd memory(open(("/proc/" + std::to_string(raw(tid_)) + "/mem").c_str(), O_RDWR | O_CLOEXEC));
   if (!memory) return false;
   const char* bytes = static_cast<const char*>(from);

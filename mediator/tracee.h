@@ -12,6 +12,7 @@
 #include <sys/user.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ struct TraceeGone {
 
 struct Stop {
   enum class Kind {
-    kSeccomp,      // about to make a call; `message` is the filter's data
+    kSeccomp,      // about to make a call; see Tracee::callInfo()
     kSyscallExit,
     kSignal,       // signal-delivery-stop; `signal`
     kGroupStop,    // stopped by `signal`
@@ -54,6 +55,14 @@ enum class Resume {
   kListen,          // PTRACE_LISTEN, in a group stop
 };
 
+// Where a task stands around a call (PTRACE_GET_SYSCALL_INFO, Linux 5.3).
+struct CallInfo {
+  syscalls::Call call;      // at a seccomp stop
+  uint32_t filterData = 0;  // at a seccomp stop: SECCOMP_RET_DATA
+  int64_t result = 0;       // at a syscall exit stop
+  uint64_t instruction = 0, stack = 0;
+};
+
 class Tracee : public syscalls::MemoryAccess {
  public:
   explicit Tracee(Tid tid) : tid_(tid) {}
@@ -67,12 +76,19 @@ class Tracee : public syscalls::MemoryAccess {
   // Waits for this task alone.
   Stop wait();
 
+  // Cheaper than registers(), and all that most stops need.
+  CallInfo callInfo();
+  // At a seccomp stop: the call is not made, and returns `result`.
+  void skipCall(int64_t result);
   const Registers& registers();
   void setRegisters(const Registers&);
   void resume(Resume how, int signal = 0);
   void interrupt();
 
+  // While the task is stopped, small reads may be answered from an earlier one since it stopped.
   bool read(Address from, void* to, uint64_t size) override;
+  // To be called when others may have changed the memory of the task since it stopped.
+  void forgetPages();
   // Writes where the task itself may write.
   bool write(Address to, const void* from, uint64_t size) override;
   // Writes whatever the protection (private mappings get their own page), by /proc/TID/mem.
@@ -100,9 +116,21 @@ class Tracee : public syscalls::MemoryAccess {
  private:
   [[noreturn]] void fail(const char* what);
 
+  bool readUncached(Address from, void* to, uint64_t size);
+
   Tid tid_;
   Registers registers_{};
   bool cached_ = false;
+  // Pages read since the task was last resumed: what a call passes is looked at several times (its
+  // digest, its path, its decision), should be the same each time, and costs a syscall to read.
+  struct CachedPage {
+    uint64_t address = 0;  // 0: none
+    uint8_t bytes[kPageSize];
+  };
+  static constexpr size_t kCachedPages = 4;
+  std::unique_ptr<CachedPage[]> pages_;
+  size_t nextPage_ = 0;
+  bool pagesInUse_ = false;
 };
 
 // The architecture-independent call that a task makes at a seccomp stop.

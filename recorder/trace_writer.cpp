@@ -54,6 +54,7 @@ class TraceWriter::Impl {
   }
 
   ~Impl() {
+    if (failure_) return;
     try {
       flush();
     } catch (const Error&) {
@@ -103,8 +104,6 @@ class TraceWriter::Impl {
       const auto totals = SealTotals{events_, header.sequence, blobFrames_}.encode();
       header.rawSize = header.storedSize = totals.size();
       writeFrame(header, totals, {}, totals);
-      // EINVAL, EROFS: a special file that has nothing to synchronise (fsync(2)).
-      if (::fsync(file_.get()) != 0 && errno != EINVAL && errno != EROFS) failWrite();
     });
     failure_ = Error(ExitCode::kFailure, "the trace '" + path_ + "' is sealed: nothing can follow");
   }

@@ -47,7 +47,7 @@ class TraceWriter {
   // files, in an earlier one of this host (recorder/blob_cache.h), is not read again.
   uint32_t addFile(int fd);
 
-  // The seal: last frame, after which nothing can be written. Flushes and fsyncs.
+  // The seal: last frame, after which nothing can be written. Flushes; like flush(), no fsync.
   void seal();
 
   uint64_t eventCount() const;

@@ -183,7 +183,8 @@ void Replaying::runToCall(Task& task, Syscall::Reader expected) {
     diverge(task, describe(task.call, task),
             std::string("signal ") + strsignal(stop.signal) + " at " + hex(task.tracee.registers().rip));
   task.atCall = true;
-  const syscalls::Call came = callOf(task.tracee.registers());
+  const CallInfo info = task.tracee.callInfo();
+  const syscalls::Call& came = info.call;
   bool same = static_cast<uint16_t>(came.number) == static_cast<uint16_t>(task.call.number);
   for (unsigned i = 0; i < arguments.size() && i < 6; ++i)
     same = same && came.arguments[i] == task.call.arguments[i];
@@ -191,7 +192,7 @@ void Replaying::runToCall(Task& task, Syscall::Reader expected) {
   if (task.model == nullptr || task.model->treatment == Treatment::kExit ||
       task.model->treatment == Treatment::kSignalReturn)
     return;
-  if (stop.message != 0) return;  // int 0x80 or x32: another table's call, whose memory is not read
+  if (info.filterData != 0) return;  // int 0x80 or x32: another table's call, whose memory is not read
   const uint64_t hash = hashInputs(*task.model, task.call, task.tracee, regions_);
   if (hash != expected.getInputHash())
     diverge(task, describe(task.call, task) + " with input digest " + hex(expected.getInputHash()),

@@ -162,6 +162,24 @@ def materialize(place):
     check(found.get("numbers") == expected, "d/numbers was not written out")
 
 
+def materialize_spliced(place):
+    """Data that the kernel moved from a pipe into a file is in the trace all the same."""
+    program = (
+        "import os; ends = os.pipe(); os.write(ends[1], b'spliced text');"
+        "file = os.open('spliced', os.O_WRONLY | os.O_CREAT);"
+        "assert os.splice(ends[0], file, 7) == 7;"
+        "assert os.splice(ends[0], file, 5, offset_dst=10) == 5"
+    )
+    recorded = place.record(["/usr/bin/python3", "-c", program])
+    check(recorded.status == 0, shown(recorded.error))
+    place.forget()
+    target = place.elsewhere / "files"
+    outcome = place.replay("--materialize", target)
+    check((outcome.status, outcome.error) == (0, b""), f"replay --materialize: {outcome}")
+    found = [path.read_bytes() for path in target.rglob("spliced")]
+    check(found == [b"spliced\0\0\0 text"], f"the spliced file is {found}")
+
+
 def quiet(place):
     record_small(place)
     place.forget()
@@ -178,5 +196,6 @@ CHECKS = {
     "command.inspect": inspect,
     "command.syscalls": syscalls,
     "command.materialize": materialize,
+    "command.materialize_spliced": materialize_spliced,
     "command.quiet": quiet,
 }

@@ -134,9 +134,9 @@ TEST_P(RealFile, SitesAreThoseOfADisassembler) {
   for (const RdrandSite& site : scanForRdrand(file)) {
     EXPECT_EQ(site.confidence, Confidence::kFunction);
     forEachSegment(file, [&](const Elf64_Phdr& segment) {
-      if (segment.p_type == PT_LOAD && site.fileOffset >= segment.p_offset &&
-          site.fileOffset - segment.p_offset < segment.p_filesz) {
-        found.push_back(describe(site, site.fileOffset - segment.p_offset + segment.p_vaddr));
+      if (segment.p_type == PT_LOAD && site.offset >= segment.p_offset &&
+          site.offset - segment.p_offset < segment.p_filesz) {
+        found.push_back(describe(site, site.offset - segment.p_offset + segment.p_vaddr));
       }
     });
   }
@@ -223,13 +223,51 @@ TEST(RdrandScan, WithoutAKnownFunctionTheResultMustBeTested) {
   EXPECT_TRUE(scanForRdrand(elfWith(code, nowhere)).empty());
 }
 
+TEST(RdrandScan, GeneratedCodeIsDecodedFromItsFirstByte) {
+  // movabs rax, 0xf1c70f…; rdrand rax; ret; data that is no instruction; rdseed cx, untested
+  std::vector<uint8_t> code = {0x48, 0xb8, 0x0f, 0xc7, 0xf1, 0x0f, 0xc7, 0xf8, 0x90, 0x90,
+                               0x48, 0x0f, 0xc7, 0xf0, 0xc3};
+  const RdrandSite expected{10, 4, Kind::kRdrand, 64, 0, Confidence::kFunction};
+  EXPECT_EQ(scanCode(code), std::vector{expected});
+  const std::vector<uint8_t> last = {0x66, 0x0f, 0xc7, 0xf9};
+  auto longer = code;
+  longer.resize(5000);
+  longer.insert(longer.end(), last.begin(), last.end());
+  auto sites = scanCode(longer);
+  ASSERT_EQ(sites.size(), 2u);
+  EXPECT_EQ(sites[1], (RdrandSite{5000, 4, Kind::kRdseed, 16, 1, Confidence::kFunction}));
+  code.insert(code.end(), {0x06, 0x06, 0x06});
+  code.insert(code.end(), last.begin(), last.end());
+  EXPECT_EQ(scanCode(code), std::vector{expected});
+  EXPECT_TRUE(scanCode({}).empty());
+}
+
+TEST(RdrandScan, GeneratedCodeBehindDataMustTestTheResult) {
+  std::vector<uint8_t> code(256, 0x90);
+  code[0] = 0x06;  // no instruction
+  const std::vector<uint8_t> tested = {0x48, 0x0f, 0xc7, 0xf2,
+                                       0x73, 0xfa, 0xc3};  // 1: rdrand; jnc 1b
+  std::copy(tested.begin(), tested.end(), code.begin() + 140);
+  const RdrandSite expected{140, 4, Kind::kRdrand, 64, 2, Confidence::kSynchronised};
+  EXPECT_EQ(scanCode(code), std::vector{expected});
+  code[144] = code[145] = 0x90;
+  EXPECT_TRUE(scanCode(code).empty());
+}
+
+TEST(RdrandScan, CodeThatLooksLikeAFileIsCode) {
+  auto file = elfWith({0x0f, 0xc7, 0xf0, 0xc3});
+  ASSERT_EQ(scanForRdrand(file).size(), 1u);
+  // The magic number decodes (jg, rex.RB pop…), and no segment says where the code is.
+  for (const RdrandSite& site : scanCode(file)) EXPECT_LE(site.offset + site.length, file.size());
+}
+
 TEST(RdrandScan, CandidatesAtTheEdgesOfTheCode) {
   for (size_t length = 3; length < 80; ++length) {
     std::vector<uint8_t> code(length, 0x90);
     code[length - 3] = 0x0f, code[length - 2] = 0xc7, code[length - 1] = 0xf0;
     const auto sites = scanForRdrand(elfWith(code));
     ASSERT_EQ(sites.size(), 1u) << length;
-    EXPECT_EQ(sites[0].fileOffset, kCodeOffset + length - 3);
+    EXPECT_EQ(sites[0].offset, kCodeOffset + length - 3);
     code.pop_back();
     EXPECT_TRUE(scanForRdrand(elfWith(code)).empty()) << length;
   }
@@ -250,7 +288,7 @@ TEST(RdrandScan, DamagedFilesAreScannedWithoutHarm) {
   for (size_t length = 0; length < whole.size(); length += length < 4096 ? 1 : 4099) {
     for (const RdrandSite& site : scanForRdrand(
              std::vector(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(length)))) {
-      EXPECT_LE(site.fileOffset + site.length, length);
+      EXPECT_LE(site.offset + site.length, length);
     }
   }
   // Damage what is parsed: the headers and the unwind tables.
@@ -271,7 +309,7 @@ TEST(RdrandScan, DamagedFilesAreScannedWithoutHarm) {
       damaged[offset] = static_cast<uint8_t>(random());
     }
     for (const RdrandSite& site : scanForRdrand(damaged)) {
-      EXPECT_LE(site.fileOffset + site.length, damaged.size());
+      EXPECT_LE(site.offset + site.length, damaged.size());
     }
     for (auto change = undo.rbegin(); change != undo.rend(); ++change) {
       damaged[change->first] = change->second;

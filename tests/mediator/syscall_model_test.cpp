@@ -1,6 +1,7 @@
 #include <asm/unistd_64.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/prctl.h>
 #include <net/if.h>
@@ -394,6 +395,15 @@ TEST(SyscallRegions, FutexGoesByItsOperation) {
   EXPECT_EQ(scratchSize(rowOf(call), call, memory), 0u);
 }
 
+TEST(SyscallRegions, SpliceReadsAndWritesItsOffsets) {
+  uint64_t in = 0, out = 0;
+  const Call call = makeCall(__NR_splice, 3, &in, 4, &out, 10, 0);
+  expectRegions(inputsOf(call), {{&in, 8}, {&out, 8}});
+  expectRegions(outputsOf(call, 10), {{&in, 8}, {&out, 8}});
+  EXPECT_TRUE(outputsOf(call, -EAGAIN).empty());
+  expectRegions(outputsOf(makeCall(__NR_splice, 3, 0, 4, &out, 10, 0), 10), {{&out, 8}});
+}
+
 TEST(SyscallRegions, OperationsDecide) {
   char buffer[128];
   expectRegions(inputsOf(makeCall(__NR_fcntl, 3, F_SETLK, buffer)), {{buffer, 32}});
@@ -422,6 +432,8 @@ TEST(SyscallOperations, DangerousAndUnknownOnesAreRefused) {
   EXPECT_EQ(refusal(makeCall(__NR_arch_prctl, 0x1002)), 0);
   EXPECT_EQ(refusal(makeCall(__NR_ioctl, 0, _IO('q', 1))), ENOTTY);
   EXPECT_EQ(refusal(makeCall(__NR_ioctl, 0, _IOR('q', 1, int))), 0);
+  for (const uint64_t request : {FICLONE, FICLONERANGE, FIDEDUPERANGE})
+    EXPECT_EQ(refusal(makeCall(__NR_ioctl, 0, request)), EOPNOTSUPP) << request;
   EXPECT_EQ(refusal(makeCall(__NR_futex, 0, 77)), ENOSYS);
   EXPECT_EQ(refusal(makeCall(__NR_fcntl, 0, 777)), EINVAL);
   EXPECT_EQ(refusal(makeCall(__NR_getsockopt, 3, 6, 35)), EINVAL);
@@ -442,6 +454,8 @@ TEST(SyscallOperations, BlockingGoesByOperationAndFlags) {
   EXPECT_FALSE(blocks(makeCall(__NR_flock, 0, LOCK_EX | LOCK_NB)));
   EXPECT_TRUE(blocks(makeCall(__NR_recvfrom, 0, 0, 0, 0)));
   EXPECT_FALSE(blocks(makeCall(__NR_recvfrom, 0, 0, 0, MSG_DONTWAIT)));
+  EXPECT_TRUE(blocks(makeCall(__NR_splice, 0, 0, 1, 0, 10, 0)));
+  EXPECT_TRUE(blocks(makeCall(__NR_tee, 0, 1, 10, 0)));
   EXPECT_TRUE(blocks(makeCall(__NR_wait4, -1, 0, 0)));
   EXPECT_FALSE(blocks(makeCall(__NR_wait4, -1, 0, WNOHANG)));
   EXPECT_FALSE(blocks(makeCall(__NR_ioctl, 0, TCGETS)));

@@ -96,6 +96,11 @@ TEST_F(SyscallTruth, Files) {
   checkSucceeds(makeCall(__NR_readlink, file, area(1), 10));
   checkSucceeds(makeCall(__NR_getdents64, directory.get(), area(1), 4096));
   checkSucceeds(makeCall(__NR_pipe, area(0)));
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const UniqueFd out(ends[0]), in(ends[1]);
+  checkSucceeds(makeCall(__NR_splice, fd.get(), area(2), in.get(), 0, 10, 0),
+                [&] { set(2, uint64_t{0}); });
   checkSucceeds(makeCall(__NR_pread64, fd.get(), area(1), 100, 0));
   check(makeCall(__NR_name_to_handle_at, AT_FDCWD, "/", area(2), area(3), 0),
         [&] { set(2, uint32_t{128}); });

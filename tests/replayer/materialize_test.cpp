@@ -400,6 +400,7 @@ TEST_F(MaterializeTest, PassedDescriptorsKeepTheirFile) {
 TEST_F(MaterializeTest, MovedDataComesFromThePayload) {
   open(3, "/sent", kNew);
   open(4, "/copied", kNew);
+  open(5, "/spliced", kNew);
   auto payload = [](const char* text) {
     return [text](schema::Syscall::Builder syscall) {
       auto list = syscall.initPayload(1);
@@ -416,7 +417,11 @@ TEST_F(MaterializeTest, MovedDataComesFromThePayload) {
     writes[0].setAddress(offsetAddress);
     writes[0].setBytes(kj::arrayPtr(reinterpret_cast<const kj::byte*>(&after), sizeof after));
   });
+  call(1, SYS_splice, {8, 0, 5, 0, 100, 0}, 4, payload("pipe"));
+  call(1, SYS_splice, {5, 0, 9, 0, 100, 0}, 2);  // from the file's position into a pipe
+  call(1, SYS_splice, {8, 0, 5, 0, 100, 0}, 1, payload("s"));
   auto result = finish();
+  EXPECT_EQ(content("/spliced"), std::string("pipe\0\0s", 7));
   EXPECT_EQ(content("/sent"), "abcde!");
   EXPECT_EQ(content("/copied"), std::string("\0\0xyz", 5));
   EXPECT_TRUE(result.notes.empty());
