@@ -102,8 +102,21 @@ struct SignalActions {
   std::array<Action, 65> of{};
 };
 
+// A file that is being mapped. Loaders map one file several times in a row; finding out about it
+// anew each time would cost more than the mapping.
+struct MappedFile {
+  int fd = -1;  // in the tracee; -1: none
+  UniqueFd file;
+  bool regular = false, zeroDevice = false;
+  uint64_t device = 0, inode = 0, size = 0;
+  bool stored = false;
+  uint32_t blob = 0;
+  std::string path;
+};
+
 struct Process {
   Tid pid{};
+  MappedFile mapped;  // valid until the process makes a call that may change what `fd` is
   uint32_t liveTasks = 0;
   std::string directory;  // cached working directory, empty: unknown
   UniqueFd directoryFd;   // the same, O_PATH

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mediator/memory_map.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
 #include "recorder/trace_writer.h"
@@ -82,6 +83,8 @@ class Recording {
   bool answerSignals(Task&);
   bool answerLookup(Task&);
   bool answerWith(Task&, int64_t result);
+  bool answerPredictable(Task&);
+  bool predict(Task&, int64_t result);
   UniqueFd lookUp(Task&, int dirfd, uint64_t path, bool follow, int& error);
 
   // recording_tasks.cpp: clone, exec, exit
@@ -94,8 +97,8 @@ class Recording {
   void onEnded(Task&, int status);
   void exitWithBaton(Task&);
   void writeTaskExit(Task&, int status, bool last);
-  void captureImage(Task&, const std::string& path);
-  void mapGate(Task&);
+  void captureImage(Task&, const std::string& path, std::vector<MappedRegion>&);
+  void mapGate(Task&, const std::vector<MappedRegion>&);
 
   // recording_signals.cpp
   void onSignal(Task&, const Stop&);
@@ -110,6 +113,9 @@ class Recording {
 
   // recording_memory.cpp: mappings
   bool prepareMapping(Task&);
+  MappedFile* mappedFile(Task&, int fd);
+  uint32_t blobOf(MappedFile&);
+  void forgetMappedFile(Task&);
   void shareMapping(Task&, uint64_t start);
   void noteMapping(Task&, schema::Syscall::Builder, int64_t result);
   void noteUnmapping(AddressSpace&, uint64_t start, uint64_t length);

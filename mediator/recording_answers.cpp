@@ -37,7 +37,7 @@ constexpr uint64_t kKeptActionFlags = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO |
 }  // namespace
 
 bool Recording::answerHere(Task& task) {
-  return answerScheduling(task) || answerSignals(task) || answerLookup(task) ||
+  return answerScheduling(task) || answerPredictable(task) || answerSignals(task) || answerLookup(task) ||
          answerTime(task) || answerIdentity(task) || answerPrctl(task);
 }
 
@@ -45,6 +45,42 @@ bool Recording::answerWith(Task& task, int64_t result) {
   answer(task, result, Syscall::Handling::MEDIATOR);
   endTurn(task);
   return true;
+}
+
+// The kernel makes the call, but its result is known before: no second stop.
+bool Recording::predict(Task& task, int64_t result) {
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  fillCall(task, call, Syscall::Phase::WHOLE);
+  call.setResult(result);
+  task.outputCall = task.call;
+  task.outputModel = task.model;
+  fillOutputs(task, call, result);
+  trace_->commit();
+  task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(result)};
+  endTurn(task);
+  return true;
+}
+
+bool Recording::answerPredictable(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  switch (task.call.number) {
+    case SYS_set_robust_list: {
+      constexpr uint64_t kHeadSize = 24;  // the only length that the kernel takes
+      if (a[1] != kHeadSize) return false;
+      task.robustList = a[0];
+      return predict(task, 0);
+    }
+    case SYS_set_tid_address:
+      if (!task.process->plain) return false;
+      task.clearChildTid = a[0];
+      return predict(task, raw(task.tracee.tid()));
+    case SYS_arch_prctl: {
+      constexpr uint64_t kSetFs = 0x1002, kUserEnd = 0x7ffffffff000;
+      return a[0] == kSetFs && a[1] < kUserEnd && predict(task, 0);
+    }
+    default: return false;
+  }
 }
 
 bool Recording::answerScheduling(Task& task) {
@@ -147,18 +183,9 @@ bool Recording::answerSignals(Task& task) {
       if ((next.flags & ~kKeptActionFlags) != 0 || (current.flags & ~kKeptActionFlags) != 0)
         return false;
       if (a[2] != 0 && !task.tracee.write({a[2]}, &current, sizeof current)) return false;
-      auto event = beginEvent(task);
-      auto call = event.initSyscall();
-      fillCall(task, call, Syscall::Phase::WHOLE);
-      task.outputCall = task.call;
-      task.outputModel = task.model;
-      fillOutputs(task, call, 0);
-      trace_->commit();
       next.mask &= ~kUnblockable;
       current = next;
-      task.position = {task.entry.instruction, task.entry.stack, 0};
-      endTurn(task);
-      return true;
+      return predict(task, 0);
     }
     default: return false;
   }

@@ -70,6 +70,7 @@ void Recording::enterCall(Task& task) {
   drainGate(task);
   task.entry = task.tracee.callInfo();
   task.call = task.entry.call;
+  forgetMappedFile(task);
   task.model = nullptr;
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;

@@ -31,9 +31,21 @@ bool isShared(uint64_t flags) {
   return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 }
 
-std::string fdLink(const Task& task) {
-  return "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" +
-         std::to_string(static_cast<int>(task.call.arguments[4]));
+// Calls after which a descriptor still is the same file with the same content.
+bool keepsMappedFile(uint64_t number) {
+  switch (number) {
+    case SYS_mmap:
+    case SYS_mprotect:
+    case SYS_munmap:
+    case SYS_brk:
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_fstat:
+    case SYS_newfstatat:
+    case SYS_lseek:
+      return true;
+    default: return false;
+  }
 }
 
 const MappedRegion* regionAt(const std::vector<MappedRegion>& regions, uint64_t address) {
@@ -76,15 +88,50 @@ bool Recording::prepareMapping(Task& task) {
     task.altered = true;
   }
   if (task.call.number == SYS_mmap && !(a[3] & MAP_ANONYMOUS)) {
-    struct stat s {};
-    if (stat(fdLink(task).c_str(), &s) != 0) return true;  // the kernel's EBADF
-    const bool zero = S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5);
-    if (!S_ISREG(s.st_mode) && !zero) {
+    const MappedFile* file = mappedFile(task, static_cast<int>(a[4]));
+    if (file != nullptr && !file->regular && !file->zeroDevice) {
       refuse(task, ENODEV, "maps a device");
       return false;
     }
   }
   return true;
+}
+
+void Recording::forgetMappedFile(Task& task) {
+  Process& process = *task.process;
+  if (process.mapped.fd >= 0 && (process.liveTasks > 1 || !keepsMappedFile(task.call.number)))
+    process.mapped = {};
+}
+
+// Nothing: no such descriptor, or none that can be mapped.
+MappedFile* Recording::mappedFile(Task& task, int fd) {
+  MappedFile& mapped = task.process->mapped;
+  if (mapped.fd == fd && fd >= 0) return &mapped;
+  mapped = {};
+  const std::string link =
+      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
+  struct stat s {};
+  if (fd < 0 || stat(link.c_str(), &s) != 0) return nullptr;
+  mapped.regular = S_ISREG(s.st_mode);
+  mapped.zeroDevice = S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5);
+  mapped.device = s.st_dev;
+  mapped.inode = s.st_ino;
+  mapped.size = static_cast<uint64_t>(s.st_size);
+  if (mapped.regular) {
+    mapped.file.reset(open(link.c_str(), O_RDONLY | O_CLOEXEC));
+    mapped.path = resolvePath(task, fd, "");
+  }
+  mapped.fd = fd;
+  return &mapped;
+}
+
+uint32_t Recording::blobOf(MappedFile& mapped) {
+  if (!mapped.stored) {
+    if (!mapped.file) throw systemError("reading a file that the session mapped, " + mapped.path);
+    mapped.blob = trace_->addFile(mapped.file.get());
+    mapped.stored = true;
+  }
+  return mapped.blob;
 }
 
 std::shared_ptr<SharedObjectState> Recording::findShared(uint64_t device, uint64_t inode) {
@@ -105,9 +152,8 @@ void Recording::shareMapping(Task& task, uint64_t start) {
   if (region == nullptr) return;
   std::shared_ptr<SharedObjectState> object = findShared(region->device, region->inode);
   const bool anonymous = (a[3] & MAP_ANONYMOUS) != 0;
-  UniqueFd file;
+  MappedFile* mapped = anonymous ? nullptr : mappedFile(task, static_cast<int>(a[4]));
   if (!anonymous) {
-    file.reset(open(fdLink(task).c_str(), O_RDONLY | O_CLOEXEC));
     if (!object && !(a[2] & PROT_WRITE)) {
       // A file that nobody in the session writes through memory: as good as private, if it cannot
       // be made writable later.
@@ -132,17 +178,15 @@ void Recording::shareMapping(Task& task, uint64_t start) {
     auto record = event.initSharedObject();
     record.setObject(object->number);
     record.setPath(region->name);
-    if (anonymous || !file) {
+    if (mapped == nullptr || !mapped->file) {
       record.setSize(pageCeil(a[1]) + a[5]);
     } else {
-      struct stat s {};
-      fstat(file.get(), &s);
-      record.setSize(static_cast<uint64_t>(s.st_size));
-      if (s.st_size > 0) {
+      record.setSize(mapped->size);
+      if (mapped->size > 0) {
         record.setHasContent(true);
         auto range = record.initContent();
-        range.setBlob(trace_->addFile(file.get()));
-        range.setLength(static_cast<uint64_t>(s.st_size));
+        range.setBlob(blobOf(*mapped));
+        range.setLength(mapped->size);
       }
     }
     trace_->commit();
@@ -163,20 +207,16 @@ void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
     return;
   }
   if (a[3] & MAP_ANONYMOUS) return;
-  UniqueFd file(open(fdLink(task).c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat s {};
-  if (!file || fstat(file.get(), &s) != 0)
-    throw systemError("reading a file that the session mapped, " + describePath(task, -1));
-  if (!S_ISREG(s.st_mode)) return;  // /dev/zero
-  const uint32_t blob = trace_->addFile(file.get());
+  MappedFile* mapped = mappedFile(task, static_cast<int>(a[4]));
+  if (mapped == nullptr || !mapped->regular) return;  // /dev/zero
+  const uint32_t blob = blobOf(*mapped);
   auto range = call.initMapping().initBlob();
   range.setBlob(blob);
   range.setOffset(a[5]);
-  const auto size = static_cast<uint64_t>(s.st_size);
-  range.setLength(size > a[5] ? size - a[5] : 0);
-  call.setPath(resolvePath(task, static_cast<int>(a[4]), ""));
+  range.setLength(mapped->size > a[5] ? mapped->size - a[5] : 0);
+  call.setPath(mapped->path);
   if (a[2] & PROT_EXEC) {
-    const std::vector<uint64_t> sites = patchTrapSites(task, file.get(), blob, start, a[1], a[5]);
+    const std::vector<uint64_t> sites = patchTrapSites(task, mapped->file.get(), blob, start, a[1], a[5]);
     auto writes = call.initWrites(static_cast<unsigned>(sites.size()));
     for (unsigned i = 0; i < sites.size(); ++i) fillWrite(task.tracee, writes[i], {{sites[i]}, 1});
   }

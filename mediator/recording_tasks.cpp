@@ -60,6 +60,10 @@ uint64_t vdsoSyscallOffset() {
   return offset;
 }
 
+bool isVdso(const MappedRegion& region) {
+  return region.name == "[vdso]" || region.name.starts_with("[vvar");
+}
+
 bool isZombie(Tid tid) {
   UniqueFd fd(open(("/proc/" + std::to_string(raw(tid)) + "/task/" + std::to_string(raw(tid)) +
                     "/stat").c_str(), O_RDONLY | O_CLOEXEC));
@@ -183,10 +187,12 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
   child.signalMask = task.signalMask;
   if (request.flags & CLONE_CHILD_CLEARTID) child.clearChildTid = request.childTid;
 
+  // But for vfork, whose parent sleeps, the call's result is known: no further stop.
+  const bool finished = !stop.vfork && task.process->plain && !task.altered;
   {
     auto event = beginEvent(task);
     auto call = event.initSyscall();
-    fillCall(task, call, Syscall::Phase::ENTER);
+    fillCall(task, call, finished ? Syscall::Phase::WHOLE : Syscall::Phase::ENTER);
     call.setChild(raw(child.id));
     call.setResult(raw(childTid));
     std::vector<uint64_t> words;
@@ -201,19 +207,21 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
   child.started = true;
   child.state = TaskState::kReady;
   child.continuation = Continuation::kStart;
-  if (stop.vfork) {
-    // The parent sleeps until the child has executed or is gone; the child has its memory.
-    task.state = TaskState::kBlocked;
-    task.tracee.resume(Resume::kToSyscallExit);
-    release(task);
-  } else {
-    task.tracee.resume(Resume::kToSyscallExit);
-  }
   if (WIFSTOPPED(status)) {
     child.space->domain->ready.push_back(&child);
   } else {
     onEnded(child, status);
   }
+  if (finished) {
+    task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(raw(childTid))};
+    return endTurn(task);
+  }
+  if (stop.vfork) {
+    // The parent sleeps until the child has executed or is gone; the child has its memory.
+    task.state = TaskState::kBlocked;
+    release(task);
+  }
+  task.tracee.resume(Resume::kToSyscallExit);
 }
 
 void Recording::startExec(Task& task) {
@@ -275,14 +283,15 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   bootstrapping_ = false;
 
   noteSignalMask(*task);
-  mapGate(*task);
-  captureImage(*task, describePath(*task, -1));
+  std::vector<MappedRegion> regions = readMemoryMap(task->tracee.tid());
+  mapGate(*task, regions);
+  captureImage(*task, describePath(*task, -1), regions);
   setPosition(*task);
   resumeUser(*task);
 }
 
 // Puts the gate into a fresh image, and points the auxiliary vector's vDSO at it.
-void Recording::mapGate(Task& task) {
+void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   Tracee& tracee = task.tracee;
   uint64_t sp = tracee.registers().rsp;
   // Stack at entry: argc, argv…, NULL, envp…, NULL, auxv pairs (System V ABI, AMD64, 3.4.1).
@@ -324,8 +333,8 @@ void Recording::mapGate(Task& task) {
           "protecting the gate");
   // The vDSO and its data lie side by side.
   uint64_t low = UINT64_MAX, high = 0;
-  for (const MappedRegion& region : readMemoryMap(tracee.tid())) {
-    if (region.name != "[vdso]" && !region.name.starts_with("[vvar")) continue;
+  for (const MappedRegion& region : regions) {
+    if (!isVdso(region)) continue;
     low = std::min(low, region.start.value);
     high = std::max(high, region.end.value);
   }
@@ -334,7 +343,8 @@ void Recording::mapGate(Task& task) {
 }
 
 // The Exec event: everything that the new program starts from.
-void Recording::captureImage(Task& task, const std::string& path) {
+void Recording::captureImage(Task& task, const std::string& path,
+                             std::vector<MappedRegion>& regions) {
   Tracee& tracee = task.tracee;
   struct Piece {
     MappedRegion region;
@@ -345,24 +355,33 @@ void Recording::captureImage(Task& task, const std::string& path) {
   std::vector<Piece> pieces;
   std::vector<Region> pages;
   PageMap pageMap(tracee.tid());
-  std::string executable;
-  for (MappedRegion& region : readMemoryMap(tracee.tid())) {
-    if (region.start.value >= AIRR_GATE_TEXT && region.end.value <= AIRR_GATE_END) continue;
-    if (region.name == "[vsyscall]") continue;
+  UniqueFd file;
+  uint64_t fileInode = 0, fileSize = 0;
+  uint32_t fileBlob = 0;
+  for (MappedRegion& region : regions) {
+    if (region.name == "[vsyscall]" || isVdso(region)) continue;
     Piece piece;
     piece.region = region;
     if (region.inode != 0) {
-      UniqueFd file(open(region.name.c_str(), O_RDONLY | O_CLOEXEC));
-      struct stat s {};
-      if (!file || fstat(file.get(), &s) != 0 || s.st_ino != region.inode) {
-        // Renamed, deleted, or in another mount namespace: the executable is reachable all the same.
-        file.reset(open(("/proc/" + std::to_string(raw(tracee.tid())) + "/exe").c_str(),
-                        O_RDONLY | O_CLOEXEC));
-      }
       piece.hasBlob = true;
-      if (file && fstat(file.get(), &s) == 0 && s.st_ino == region.inode) {
-        piece.blob = trace_->addFile(file.get());
-        piece.blobSize = static_cast<uint64_t>(s.st_size);
+      if (fileInode != region.inode) {
+        fileInode = 0;
+        file.reset(open(region.name.c_str(), O_RDONLY | O_CLOEXEC));
+        struct stat s {};
+        if (!file || fstat(file.get(), &s) != 0 || s.st_ino != region.inode) {
+          // Renamed, deleted, or in another mount namespace: the executable is reachable all the same.
+          file.reset(open(("/proc/" + std::to_string(raw(tracee.tid())) + "/exe").c_str(),
+                          O_RDONLY | O_CLOEXEC));
+        }
+        if (file && fstat(file.get(), &s) == 0 && s.st_ino == region.inode) {
+          fileInode = region.inode;
+          fileBlob = trace_->addFile(file.get());
+          fileSize = static_cast<uint64_t>(s.st_size);
+        }
+      }
+      if (fileInode == region.inode) {
+        piece.blob = fileBlob;
+        piece.blobSize = fileSize;
         if (region.protection & PROT_EXEC) patchTrapSites(task, file.get(), piece.blob, region.start.value, region.length(), region.offset);
       } else {
         std::vector<uint8_t> content(region.length());
@@ -394,16 +413,16 @@ void Recording::captureImage(Task& task, const std::string& path) {
   setTexts(exec.initEnvironment(static_cast<unsigned>(environment.size())), environment);
   const Registers& registers = tracee.registers();
   exec.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
-  auto regions = exec.initRegions(static_cast<unsigned>(pieces.size()));
+  auto list = exec.initRegions(static_cast<unsigned>(pieces.size()));
   for (unsigned i = 0; i < pieces.size(); ++i) {
     const Piece& piece = pieces[i];
-    regions[i].setStart(piece.region.start.value);
-    regions[i].setEnd(piece.region.end.value);
-    regions[i].setProtection(static_cast<uint8_t>(piece.region.protection));
-    regions[i].setGrowsDown(piece.region.name == "[stack]");
-    regions[i].setName(piece.region.name);
+    list[i].setStart(piece.region.start.value);
+    list[i].setEnd(piece.region.end.value);
+    list[i].setProtection(static_cast<uint8_t>(piece.region.protection));
+    list[i].setGrowsDown(piece.region.name == "[stack]");
+    list[i].setName(piece.region.name);
     if (piece.hasBlob) {
-      auto range = regions[i].initMapping().initBlob();
+      auto range = list[i].initMapping().initBlob();
       range.setBlob(piece.blob);
       range.setOffset(piece.region.offset);
       range.setLength(piece.blobSize > piece.region.offset ? piece.blobSize - piece.region.offset : 0);
@@ -419,6 +438,10 @@ void Recording::startExit(Task& task) {
   fillCall(task, event.initSyscall(), Syscall::Phase::WHOLE);
   trace_->commit();
   task.state = TaskState::kInKernel;
+  // A process that leaves nothing for the kernel to change in memory that others see just ends.
+  if (task.process->liveTasks == 1 && task.space->users == 1 &&
+      robustWords(task.tracee, task.robustList).empty())
+    task.tracee.announceExit(false);
   task.tracee.resume(Resume::kContinue);
 }
 

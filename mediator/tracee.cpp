@@ -131,6 +131,11 @@ void Tracee::resume(Resume how, int signal) {
     fail("resuming");
 }
 
+void Tracee::announceExit(bool announced) {
+  const uint64_t options = announced ? kPtraceOptions : kPtraceOptions & ~uint64_t{PTRACE_O_TRACEEXIT};
+  if (ptrace(PTRACE_SETOPTIONS, raw(tid_), 0, options) != 0) fail("PTRACE_SETOPTIONS");
+}
+
 void Tracee::interrupt() {
   if (ptrace(PTRACE_INTERRUPT, raw(tid_), 0, 0) != 0) fail("PTRACE_INTERRUPT");
 }

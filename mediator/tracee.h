@@ -84,6 +84,8 @@ class Tracee : public syscalls::MemoryAccess {
   void setRegisters(const Registers&);
   void resume(Resume how, int signal = 0);
   void interrupt();
+  // Whether its end is announced by a stop (PTRACE_O_TRACEEXIT).
+  void announceExit(bool);
 
   // While the task is stopped, small reads may be answered from an earlier one since it stopped.
   bool read(Address from, void* to, uint64_t size) override;

@@ -203,10 +203,8 @@ void Replaying::onSyscall(Task& task, schema::Event::Reader whole) {
   const Syscall::Reader event = whole.getSyscall();
   if (event.getPhase() != Syscall::Phase::LEAVE) runToCall(task, event);
   if (materializer_) materializer_->observe(whole, task.tracee);
-  if (event.getPhase() == Syscall::Phase::ENTER) {
-    if (event.getChild() != 0) spawn(task, event);
-    return;
-  }
+  if (event.getChild() != 0) spawn(task, event);
+  if (event.getPhase() == Syscall::Phase::ENTER) return;
   finishCall(task, event);
 }
 
