@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "mediator/open_files.h"
 #include "mediator/own_time.h"
 #include "mediator/scratch_arena.h"
 #include "mediator/syscalls/model.h"
@@ -102,21 +103,10 @@ struct SignalActions {
   std::array<Action, 65> of{};
 };
 
-// A file that is being mapped. Loaders map one file several times in a row; finding out about it
-// anew each time would cost more than the mapping.
-struct MappedFile {
-  int fd = -1;  // in the tracee; -1: none
-  UniqueFd file;
-  bool regular = false, zeroDevice = false;
-  uint64_t device = 0, inode = 0, size = 0;
-  bool stored = false;
-  uint32_t blob = 0;
-  std::string path;
-};
-
 struct Process {
   Tid pid{};
-  MappedFile mapped;  // valid until the process makes a call that may change what `fd` is
+  OpenFiles files;
+  bool sharesFiles = false;  // its descriptor table, with another process: `files` is not used
   uint32_t liveTasks = 0;
   std::string directory;  // cached working directory, empty: unknown
   UniqueFd directoryFd;   // the same, O_PATH

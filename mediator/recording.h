@@ -82,6 +82,10 @@ class Recording {
   bool answerTime(Task&);
   bool answerSignals(Task&);
   bool answerLookup(Task&);
+  bool answerFile(Task&);
+  bool answerBytes(Task&, uint64_t to, int64_t result);
+  OpenFile* openFile(Task&, int fd);
+  void forgetClosedFiles(Task&);
   bool answerWith(Task&, int64_t result);
   bool answerPredictable(Task&);
   bool predict(Task&, int64_t result);
@@ -113,9 +117,6 @@ class Recording {
 
   // recording_memory.cpp: mappings
   bool prepareMapping(Task&);
-  MappedFile* mappedFile(Task&, int fd);
-  uint32_t blobOf(MappedFile&);
-  void forgetMappedFile(Task&);
   void shareMapping(Task&, uint64_t start);
   void noteMapping(Task&, schema::Syscall::Builder, int64_t result);
   void noteUnmapping(AddressSpace&, uint64_t start, uint64_t length);

@@ -6,8 +6,10 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -37,7 +39,7 @@ constexpr uint64_t kKeptActionFlags = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO |
 }  // namespace
 
 bool Recording::answerHere(Task& task) {
-  return answerScheduling(task) || answerPredictable(task) || answerSignals(task) || answerLookup(task) ||
+  return answerFile(task) || answerScheduling(task) || answerPredictable(task) || answerSignals(task) || answerLookup(task) ||
          answerTime(task) || answerIdentity(task) || answerPrctl(task);
 }
 
@@ -75,6 +77,15 @@ bool Recording::answerPredictable(Task& task) {
       if (!task.process->plain) return false;
       task.clearChildTid = a[0];
       return predict(task, raw(task.tracee.tid()));
+    case SYS_close: {
+      // Of a file that only reads and writes: nothing is left to fail (close(2), NOTES).
+      const OpenFile* file = task.process->files.known(static_cast<int>(a[0]));
+      if (file == nullptr || (file->kind != OpenFile::Kind::kRegular &&
+                              file->kind != OpenFile::Kind::kDirectory))
+        return false;
+      task.process->files.forget(static_cast<int>(a[0]));
+      return predict(task, 0);
+    }
     case SYS_arch_prctl: {
       constexpr uint64_t kSetFs = 0x1002, kUserEnd = 0x7ffffffff000;
       return a[0] == kSetFs && a[1] < kUserEnd && predict(task, 0);
@@ -225,7 +236,15 @@ bool Recording::answerTime(Task& task) {
 
 bool Recording::answerIdentity(Task& task) {
   if (!task.process->plain) return false;
+  const uint64_t* a = task.call.arguments;
   switch (task.call.number) {
+    case SYS_prlimit64: {
+      rlimit limit{};
+      if (a[0] != 0 || a[2] != 0 || a[3] == 0) return false;
+      return prlimit(raw(task.process->pid), static_cast<__rlimit_resource>(a[1]), nullptr,
+                     &limit) == 0 &&
+             task.tracee.write({a[3]}, &limit, sizeof limit) && answerWith(task, 0);
+    }
     case SYS_getpid: return answerWith(task, raw(task.process->pid));
     case SYS_gettid: return answerWith(task, raw(task.tracee.tid()));
     case SYS_getuid: return answerWith(task, getuid());
@@ -266,6 +285,110 @@ UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, in
   UniqueFd found(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
   if (!found && (errno == ENOENT || errno == ENOTDIR)) error = errno;
   return found;
+}
+
+OpenFile* Recording::openFile(Task& task, int fd) {
+  Process& process = *task.process;
+  if (process.sharesFiles) process.files.forgetAll();
+  return process.files.find(process.pid, fd);
+}
+
+// Before a call by which descriptors cease to be what they are.
+void Recording::forgetClosedFiles(Task& task) {
+  OpenFiles& files = task.process->files;
+  const uint64_t* a = task.call.arguments;
+  switch (task.call.number) {
+    case SYS_dup2:
+    case SYS_dup3: files.forget(static_cast<int>(a[1])); break;
+    case SYS_close_range:
+      files.forgetRange(static_cast<unsigned>(a[0]), static_cast<unsigned>(a[1]));
+      break;
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_exit:
+    case SYS_exit_group:
+    case SYS_unshare:
+    case SYS_flock:  // its lock must end with the process's own descriptors
+      files.forgetAll();
+      break;
+    default: break;
+  }
+}
+
+// Ends a read whose `result` bytes are in bytes_.
+bool Recording::answerBytes(Task& task, uint64_t to, int64_t result) {
+  if (result > 0 && !task.tracee.write({to}, bytes_.data(), static_cast<uint64_t>(result))) return false;
+  return answerWith(task, result);
+}
+
+// Reading from regular files and directories of local file systems.
+bool Recording::answerFile(Task& task) {
+  constexpr uint64_t kMost = 1 << 20;
+  const uint64_t* a = task.call.arguments;
+  const auto fd = static_cast<int>(a[0]);
+  switch (task.call.number) {
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_getdents64:
+    case SYS_lseek:
+    case SYS_fstat: break;
+    case SYS_ioctl:
+      if (a[1] != TCGETS) return false;  // isatty(3)
+      break;
+    case SYS_newfstatat: {
+      char first = 1;
+      if (a[3] != AT_EMPTY_PATH || fd < 0 || !task.tracee.readValue({a[1]}, first) || first != 0)
+        return false;
+      break;
+    }
+    default: return false;
+  }
+  OpenFile* file = openFile(task, fd);
+  if (file == nullptr) return false;
+  using Kind = OpenFile::Kind;
+  const bool regular = file->kind == Kind::kRegular, directory = file->kind == Kind::kDirectory;
+  const int own = file->fd.get();
+  switch (task.call.number) {
+    case SYS_fstat:
+    case SYS_newfstatat: {
+      struct stat s {};
+      const uint64_t to = a[task.call.number == SYS_fstat ? 1 : 2];
+      return file->fd && fstat(own, &s) == 0 && task.tracee.write({to}, &s, sizeof s) &&
+             answerWith(task, 0);
+    }
+    case SYS_ioctl: return (regular || directory) && answerWith(task, -ENOTTY);
+    case SYS_lseek: {
+      if (!regular) return false;
+      const off_t at = lseek(own, static_cast<off_t>(a[1]), static_cast<int>(a[2]));
+      return at >= 0 && answerWith(task, at);
+    }
+    case SYS_pread64: {
+      if (!regular || a[2] > kMost) return false;
+      bytes_.resize(a[2]);
+      const ssize_t n = pread(own, bytes_.data(), a[2], static_cast<off_t>(a[3]));
+      return n >= 0 && answerBytes(task, a[1], n);
+    }
+    case SYS_read: {
+      if (!regular || a[2] > kMost) return false;
+      bytes_.resize(a[2]);
+      const ssize_t n = read(own, bytes_.data(), a[2]);
+      if (n < 0) return false;
+      if (answerBytes(task, a[1], n)) return true;
+      lseek(own, -n, SEEK_CUR);  // the kernel finds the bad buffer for itself
+      return false;
+    }
+    case SYS_getdents64: {
+      if (!directory || a[2] > kMost) return false;
+      const off_t before = lseek(own, 0, SEEK_CUR);
+      bytes_.resize(a[2]);
+      const long n = syscall(SYS_getdents64, own, bytes_.data(), a[2]);
+      if (n < 0) return false;
+      if (answerBytes(task, a[1], n)) return true;
+      lseek(own, before, SEEK_SET);
+      return false;
+    }
+    default: return false;
+  }
 }
 
 bool Recording::answerLookup(Task& task) {

@@ -70,7 +70,7 @@ void Recording::enterCall(Task& task) {
   drainGate(task);
   task.entry = task.tracee.callInfo();
   task.call = task.entry.call;
-  forgetMappedFile(task);
+  forgetClosedFiles(task);
   task.model = nullptr;
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;
@@ -106,6 +106,7 @@ void Recording::enterCall(Task& task) {
   }
   hashInputs(task);
   if (answerHere(task)) return;
+  if (task.call.number == SYS_close) task.process->files.forget(static_cast<int>(task.call.arguments[0]));
   if (!restarting) {
     task.outputCall = task.call;
     task.outputModel = task.model;

@@ -31,23 +31,6 @@ bool isShared(uint64_t flags) {
   return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 }
 
-// Calls after which a descriptor still is the same file with the same content.
-bool keepsMappedFile(uint64_t number) {
-  switch (number) {
-    case SYS_mmap:
-    case SYS_mprotect:
-    case SYS_munmap:
-    case SYS_brk:
-    case SYS_read:
-    case SYS_pread64:
-    case SYS_fstat:
-    case SYS_newfstatat:
-    case SYS_lseek:
-      return true;
-    default: return false;
-  }
-}
-
 const MappedRegion* regionAt(const std::vector<MappedRegion>& regions, uint64_t address) {
   for (const MappedRegion& region : regions)
     if (region.start.value <= address && address < region.end.value) return &region;
@@ -88,50 +71,13 @@ bool Recording::prepareMapping(Task& task) {
     task.altered = true;
   }
   if (task.call.number == SYS_mmap && !(a[3] & MAP_ANONYMOUS)) {
-    const MappedFile* file = mappedFile(task, static_cast<int>(a[4]));
-    if (file != nullptr && !file->regular && !file->zeroDevice) {
+    const OpenFile* file = openFile(task, static_cast<int>(a[4]));
+    if (file != nullptr && !file->fd && file->kind != OpenFile::Kind::kZeroDevice) {
       refuse(task, ENODEV, "maps a device");
       return false;
     }
   }
   return true;
-}
-
-void Recording::forgetMappedFile(Task& task) {
-  Process& process = *task.process;
-  if (process.mapped.fd >= 0 && (process.liveTasks > 1 || !keepsMappedFile(task.call.number)))
-    process.mapped = {};
-}
-
-// Nothing: no such descriptor, or none that can be mapped.
-MappedFile* Recording::mappedFile(Task& task, int fd) {
-  MappedFile& mapped = task.process->mapped;
-  if (mapped.fd == fd && fd >= 0) return &mapped;
-  mapped = {};
-  const std::string link =
-      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
-  struct stat s {};
-  if (fd < 0 || stat(link.c_str(), &s) != 0) return nullptr;
-  mapped.regular = S_ISREG(s.st_mode);
-  mapped.zeroDevice = S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5);
-  mapped.device = s.st_dev;
-  mapped.inode = s.st_ino;
-  mapped.size = static_cast<uint64_t>(s.st_size);
-  if (mapped.regular) {
-    mapped.file.reset(open(link.c_str(), O_RDONLY | O_CLOEXEC));
-    mapped.path = resolvePath(task, fd, "");
-  }
-  mapped.fd = fd;
-  return &mapped;
-}
-
-uint32_t Recording::blobOf(MappedFile& mapped) {
-  if (!mapped.stored) {
-    if (!mapped.file) throw systemError("reading a file that the session mapped, " + mapped.path);
-    mapped.blob = trace_->addFile(mapped.file.get());
-    mapped.stored = true;
-  }
-  return mapped.blob;
 }
 
 std::shared_ptr<SharedObjectState> Recording::findShared(uint64_t device, uint64_t inode) {
@@ -152,7 +98,7 @@ void Recording::shareMapping(Task& task, uint64_t start) {
   if (region == nullptr) return;
   std::shared_ptr<SharedObjectState> object = findShared(region->device, region->inode);
   const bool anonymous = (a[3] & MAP_ANONYMOUS) != 0;
-  MappedFile* mapped = anonymous ? nullptr : mappedFile(task, static_cast<int>(a[4]));
+  OpenFile* file = anonymous ? nullptr : openFile(task, static_cast<int>(a[4]));
   if (!anonymous) {
     if (!object && !(a[2] & PROT_WRITE)) {
       // A file that nobody in the session writes through memory: as good as private, if it cannot
@@ -178,15 +124,17 @@ void Recording::shareMapping(Task& task, uint64_t start) {
     auto record = event.initSharedObject();
     record.setObject(object->number);
     record.setPath(region->name);
-    if (mapped == nullptr || !mapped->file) {
+    if (file == nullptr || !file->fd) {
       record.setSize(pageCeil(a[1]) + a[5]);
     } else {
-      record.setSize(mapped->size);
-      if (mapped->size > 0) {
+      struct stat s {};
+      fstat(file->fd.get(), &s);
+      record.setSize(static_cast<uint64_t>(s.st_size));
+      if (s.st_size > 0) {
         record.setHasContent(true);
         auto range = record.initContent();
-        range.setBlob(blobOf(*mapped));
-        range.setLength(mapped->size);
+        range.setBlob(trace_->addFile(file->fd.get()));
+        range.setLength(static_cast<uint64_t>(s.st_size));
       }
     }
     trace_->commit();
@@ -207,16 +155,21 @@ void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
     return;
   }
   if (a[3] & MAP_ANONYMOUS) return;
-  MappedFile* mapped = mappedFile(task, static_cast<int>(a[4]));
-  if (mapped == nullptr || !mapped->regular) return;  // /dev/zero
-  const uint32_t blob = blobOf(*mapped);
+  OpenFile* file = openFile(task, static_cast<int>(a[4]));
+  if (file == nullptr || file->kind == OpenFile::Kind::kZeroDevice) return;
+  struct stat s {};
+  if (!file->fd || fstat(file->fd.get(), &s) != 0)
+    throw systemError("reading a file that the session mapped, " + describePath(task, -1));
+  const uint32_t blob = trace_->addFile(file->fd.get());
   auto range = call.initMapping().initBlob();
   range.setBlob(blob);
   range.setOffset(a[5]);
-  range.setLength(mapped->size > a[5] ? mapped->size - a[5] : 0);
-  call.setPath(mapped->path);
+  const auto size = static_cast<uint64_t>(s.st_size);
+  range.setLength(size > a[5] ? size - a[5] : 0);
+  if (file->path.empty()) file->path = resolvePath(task, static_cast<int>(a[4]), "");
+  call.setPath(file->path);
   if (a[2] & PROT_EXEC) {
-    const std::vector<uint64_t> sites = patchTrapSites(task, mapped->file.get(), blob, start, a[1], a[5]);
+    const std::vector<uint64_t> sites = patchTrapSites(task, file->fd.get(), blob, start, a[1], a[5]);
     auto writes = call.initWrites(static_cast<unsigned>(sites.size()));
     for (unsigned i = 0; i < sites.size(); ++i) fillWrite(task.tracee, writes[i], {{sites[i]}, 1});
   }

@@ -163,6 +163,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     child.process->pid = childTid;
     child.process->directory = task.process->directory;
     constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER;
+    if (request.flags & CLONE_FILES) child.process->sharesFiles = task.process->sharesFiles = true;
     child.process->plain = task.process->plain && (request.flags & kNewNamespaces) == 0;
   }
   ++child.process->liveTasks;
@@ -362,6 +363,7 @@ void Recording::captureImage(Task& task, const std::string& path,
     if (region.name == "[vsyscall]" || isVdso(region)) continue;
     Piece piece;
     piece.region = region;
+    bool patched = false;
     if (region.inode != 0) {
       piece.hasBlob = true;
       if (fileInode != region.inode) {
@@ -382,7 +384,9 @@ void Recording::captureImage(Task& task, const std::string& path,
       if (fileInode == region.inode) {
         piece.blob = fileBlob;
         piece.blobSize = fileSize;
-        if (region.protection & PROT_EXEC) patchTrapSites(task, file.get(), piece.blob, region.start.value, region.length(), region.offset);
+        if (region.protection & PROT_EXEC)
+          patched = !patchTrapSites(task, file.get(), piece.blob, region.start.value,
+                                    region.length(), region.offset).empty();
       } else {
         std::vector<uint8_t> content(region.length());
         if (!tracee.read(region.start, content.data(), content.size())) throw TraceeGone{tracee.tid()};
@@ -390,6 +394,11 @@ void Recording::captureImage(Task& task, const std::string& path,
         piece.blobSize = content.size();
         piece.region.offset = 0;
       }
+    }
+    // Elsewhere nothing was written: the loader's own pages, the stack, and patched code are all.
+    if (!(region.protection & PROT_WRITE) && !patched) {
+      pieces.push_back(std::move(piece));
+      continue;
     }
     pageMap.privatePages(region.start, region.end, [&](Address page) {
       pages.push_back(region.inode != 0 ? Region{page, kPageSize} : nonZeroPart(tracee, page));

@@ -1,0 +1,51 @@
+// The regular files and directories that a process has open, as descriptors of the mediator's own
+// that share the process's open file descriptions (pidfd_getfd(2), Linux 5.6): position included, so
+// that the mediator can read for the process.
+//
+// Ownership: owns the duplicates. One thread. Nothing fails: what cannot be duplicated is kOther.
+// The owner must forget a descriptor before the process closes or replaces it: a duplicate keeps a
+// description, its locks among them, alive.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "schema/types.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+
+struct OpenFile {
+  enum class Kind : uint8_t {
+    kRegular,     // on a local file system: reading depends on nothing but the description
+    kDirectory,   // the same
+    kForeign,     // a regular file elsewhere (procfs, sysfs, FUSE, network): not read from here
+    kZeroDevice,  // /dev/zero
+    kOther,       // pipes, sockets, terminals, …; not duplicated
+  };
+  Kind kind = Kind::kOther;
+  UniqueFd fd;  // for kRegular, kDirectory and kForeign
+  uint64_t device = 0, inode = 0;
+  std::string path;  // as the process sees it; filled by whoever needs it first
+};
+
+class OpenFiles {
+ public:
+  // Nothing: the process has no such descriptor. Valid until the next call of a member.
+  OpenFile* find(Tid process, int fd);
+  // Only what was found before.
+  const OpenFile* known(int fd) const {
+    auto found = files_.find(fd);
+    return found == files_.end() ? nullptr : &found->second;
+  }
+  void forget(int fd);
+  void forgetRange(unsigned first, unsigned last);
+  void forgetAll();
+
+ private:
+  UniqueFd process_;  // pidfd
+  std::map<int, OpenFile> files_;
+};
+
+}  // namespace airr
