@@ -100,6 +100,7 @@ class Recording {
   void onExitStop(Task&, const Stop&);
   void onEnded(Task&, int status);
   void exitWithBaton(Task&);
+  void writeWordsOfExit(Task&);
   void writeTaskExit(Task&, int status, bool last);
   void captureImage(Task&, const std::string& path, std::vector<MappedRegion>&);
   void mapGate(Task&, const std::vector<MappedRegion>&);

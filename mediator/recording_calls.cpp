@@ -5,6 +5,7 @@
 #include <linux/prctl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "mediator/instruction.h"
 #include "mediator/recording.h"
 #include "mediator/seccomp_filter.h"
+#include "mediator/socket_address.h"
 #include "recorder/gate/gate.h"
 #include "schema/unique_fd.h"
 
@@ -38,6 +40,31 @@ std::string linkOf(const std::string& path) {
 
 std::string procFd(Tid tid, int fd) {
   return "/proc/" + std::to_string(raw(tid)) + "/fd/" + std::to_string(fd);
+}
+
+// The socket address that a call gives to the kernel, in words; empty if it gives none.
+std::string givenAddress(Tracee& tracee, const syscalls::Call& call) {
+  const uint64_t* a = call.arguments;
+  uint64_t at = 0, size = 0;
+  switch (call.number) {
+    case SYS_connect:
+    case SYS_bind:
+      at = a[1], size = static_cast<uint32_t>(a[2]);
+      break;
+    case SYS_sendto:
+      at = a[4], size = static_cast<uint32_t>(a[5]);
+      break;
+    case SYS_sendmsg: {
+      msghdr message{};
+      if (!tracee.readValue({a[1]}, message)) return {};
+      at = reinterpret_cast<uint64_t>(message.msg_name), size = message.msg_namelen;
+      break;
+    }
+    default: break;
+  }
+  uint8_t address[sizeof(sockaddr_storage)];
+  if (at == 0 || size > sizeof address || !tracee.read({at}, address, size)) return {};
+  return describeAddress(address, size);
 }
 
 // Calls by which the world outside changes or is reached: on record before they run.
@@ -488,7 +515,7 @@ std::string Recording::describePath(Task& task, int64_t result) {
       dirfd = static_cast<int>(task.call.arguments[i - 1]);
     return resolvePath(task, dirfd, name);
   }
-  return {};
+  return givenAddress(task.tracee, task.call);
 }
 
 void Recording::onShim(Task& task) {

@@ -175,6 +175,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
     space->sharedMappings = task.space->sharedMappings;
+    space->gateArmed = task.space->gateArmed;
     space->dumpable = task.space->dumpable;
     space->denyWriteExecute = task.space->inheritedDenial();
     if (space->sharedMappings.empty()) {
@@ -462,32 +463,45 @@ void Recording::onExitStop(Task& task, const Stop& stop) {
   leaveStream(task);
   // After this stop the kernel clears the tid word and marks robust futexes. Tasks that share the
   // memory must not run meanwhile.
-  if (!task.exitWords.empty() && task.space->domain->tasks > 1)
-    return makeReady(task, Continuation::kExit);
+  if (!task.exitWords.empty() && task.space->domain->tasks > 1) {
+    const Domain& domain = *task.space->domain;
+    if (domain.holder == &task) return exitWithBaton(task);
+    // Killed. A sibling that holds the baton inside a call (exec, exit_group) waits for this end, and
+    // keeps everybody else waiting; else only other processes could see the words.
+    const bool siblingWaits = domain.holder != nullptr && domain.holder->space == task.space &&
+                              domain.holder->state == TaskState::kInKernel;
+    if (siblingWaits) {
+      writeWordsOfExit(task);
+    } else if (domain.tasks > task.space->users) {
+      return makeReady(task, Continuation::kExit);
+    }
+  }
   task.state = TaskState::kExiting;
   task.tracee.resume(Resume::kContinue);
 }
 
+void Recording::writeWordsOfExit(Task& task) {
+  auto event = beginEvent(task);
+  auto exit = event.initTaskExit();
+  exit.setStatus(task.exitStatus);
+  exit.setLastOfProcess(task.process->liveTasks == 1);
+  auto writes = exit.initWrites(static_cast<unsigned>(task.exitWords.size()));
+  for (unsigned i = 0; i < task.exitWords.size(); ++i) {
+    // What handle_futex_death and mm_release make of the word (kernel/futex/core.c, kernel/fork.c).
+    uint32_t value = 0;
+    task.tracee.readValue({task.exitWords[i]}, value);
+    value = task.exitWords[i] == task.clearChildTid ? 0
+                                                    : (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    writes[i].setAddress(task.exitWords[i]);
+    writes[i].setBytes({reinterpret_cast<const uint8_t*>(&value), sizeof value});
+  }
+  trace_->commit();
+  task.exitLogged = true;
+}
+
 void Recording::exitWithBaton(Task& task) {
   task.state = TaskState::kExiting;
-  {
-    auto event = beginEvent(task);
-    auto exit = event.initTaskExit();
-    exit.setStatus(task.exitStatus);
-    exit.setLastOfProcess(task.process->liveTasks == 1);
-    auto writes = exit.initWrites(static_cast<unsigned>(task.exitWords.size()));
-    for (unsigned i = 0; i < task.exitWords.size(); ++i) {
-      // What handle_futex_death and mm_release make of the word (kernel/futex/core.c, kernel/fork.c).
-      uint32_t value = 0;
-      task.tracee.readValue({task.exitWords[i]}, value);
-      value = task.exitWords[i] == task.clearChildTid ? 0
-                                                      : (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-      writes[i].setAddress(task.exitWords[i]);
-      writes[i].setBytes({reinterpret_cast<const uint8_t*>(&value), sizeof value});
-    }
-    trace_->commit();
-    task.exitLogged = true;
-  }
+  writeWordsOfExit(task);
   const bool leaderStays = task.tracee.tid() == task.process->pid && task.process->liveTasks > 1;
   int status = task.exitStatus;
   task.tracee.resume(Resume::kContinue);

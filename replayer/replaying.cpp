@@ -163,11 +163,13 @@ std::string Replaying::describe(const syscalls::Call& call, Task& task) {
 }
 
 void Replaying::diverge(Task& task, const std::string& expected, const std::string& came) {
-  std::string text = options_.tracePath + ": replay diverged at event " +
-                     std::to_string(trace_.eventNumber()) + ", task " +
-                     std::to_string(raw(task.id)) + ": expected " + expected + ", but came " + came;
-  for (const std::string& frame : callStack(task.tracee.tid())) text += "\n  at " + frame;
-  throw Error(ExitCode::kDivergence, text);
+  const std::string text = options_.tracePath + ": replay diverged at event " +
+                           std::to_string(trace_.eventNumber()) + ", task " +
+                           std::to_string(raw(task.id)) + ": expected " + expected +
+                           ", but came " + came;
+  std::vector<std::string> stack = callStack(task.tracee.tid());
+  for (std::string& frame : stack) frame.insert(0, "at ");
+  throw Error(ExitCode::kDivergence, text, {}, std::move(stack));
 }
 
 void Replaying::runToCall(Task& task, Syscall::Reader expected) {

@@ -1,18 +1,13 @@
 #include "replayer/trace_summary.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstddef>
-#include <cstring>
 #include <set>
 
+#include "mediator/socket_address.h"
 #include "mediator/syscalls/model.h"
 #include "replayer/task_tracker.h"
 
@@ -255,37 +250,6 @@ const char* toString(schema::Trap::Kind kind) {
       return "cpuid";
   }
   return "unknown";
-}
-
-std::string describeAddress(const void* address, size_t size) {
-  sa_family_t family = AF_UNSPEC;
-  if (size < sizeof family) return {};
-  std::memcpy(&family, address, sizeof family);
-  char text[INET6_ADDRSTRLEN];
-  if (family == AF_INET && size >= sizeof(sockaddr_in)) {
-    sockaddr_in in;
-    std::memcpy(&in, address, sizeof in);
-    inet_ntop(AF_INET, &in.sin_addr, text, sizeof text);
-    return std::string("inet ") + text + ":" + std::to_string(ntohs(in.sin_port));
-  }
-  if (family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
-    sockaddr_in6 in;
-    std::memcpy(&in, address, sizeof in);
-    inet_ntop(AF_INET6, &in.sin6_addr, text, sizeof text);
-    return std::string("inet6 [") + text + "]:" + std::to_string(ntohs(in.sin6_port));
-  }
-  if (family == AF_UNIX) {
-    std::string path(static_cast<const char*>(address) + offsetof(sockaddr_un, sun_path),
-                     size - offsetof(sockaddr_un, sun_path));
-    // An abstract name begins with NUL; a file's ends with it (unix(7)).
-    if (!path.empty() && path[0] == '\0') {
-      path[0] = '@';
-    } else {
-      path = path.c_str();
-    }
-    return path.empty() ? "unix, unnamed" : "unix " + path;
-  }
-  return {};
 }
 
 }  // namespace airr

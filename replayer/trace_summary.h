@@ -79,7 +79,4 @@ TraceSummary summarise(TraceReader& trace);
 
 const char* toString(schema::Trap::Kind kind);
 
-// A socket address in words, from the bytes of a struct sockaddr; empty if it is not understood.
-std::string describeAddress(const void* address, size_t size);
-
 }  // namespace airr

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace airr {
 
@@ -27,13 +28,17 @@ enum class ExitCode : int {
 class Error : public std::runtime_error {
  public:
   // `what`: one clause without a full stop. `remedy`: what the user can do, or empty.
-  Error(ExitCode code, const std::string& what, std::string remedy = {});
+  // `details`: lines to show beneath, such as a call stack.
+  Error(ExitCode code, const std::string& what, std::string remedy = {},
+        std::vector<std::string> details = {});
   ExitCode code() const { return code_; }
   const std::string& remedy() const { return remedy_; }
+  const std::vector<std::string>& details() const { return details_; }
 
  private:
   ExitCode code_;
   std::string remedy_;
+  std::vector<std::string> details_;
 };
 
 // An Error (kFailure) from errno: "what: strerror".

@@ -18,7 +18,8 @@
 namespace airr::tools {
 namespace {
 
-int fail(ExitCode code, const std::string& what, const std::string& remedy) {
+int fail(ExitCode code, const std::string& what, const std::string& remedy,
+         const std::vector<std::string>& details = {}) {
   std::cout.flush();
   std::string text = "airr: " + what + '.';
   if (!remedy.empty()) {
@@ -28,6 +29,7 @@ int fail(ExitCode code, const std::string& what, const std::string& remedy) {
     if (text.back() != '.') text += '.';
   }
   std::cerr << printable(text) << std::endl;
+  for (const std::string& line : details) std::cerr << "  " << printable(line) << std::endl;
   return static_cast<int>(code);
 }
 
@@ -114,7 +116,7 @@ int guardedRun(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const Error& error) {
-    return fail(error.code(), error.what(), error.remedy());
+    return fail(error.code(), error.what(), error.remedy(), error.details());
   } catch (const kj::Exception& error) {
     // Cap'n Proto found a message that breaks its own encoding.
     return fail(ExitCode::kUnreadable,

@@ -131,6 +131,34 @@ def inspect(place):
     check("{" in verified, "verify --json printed no object")
 
 
+def inspect_addresses(place):
+    """Calls that name a socket address show it, as path and in the summary."""
+    program = """
+import socket
+server = socket.socket(); server.bind(("127.0.0.1", 0)); server.listen()
+client = socket.create_connection(server.getsockname())
+local = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); local.bind("here.sock")
+other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+other.sendto(b"x", "here.sock"); other.sendmsg([b"y"], [], 0, "here.sock")
+print(server.getsockname()[1])
+"""
+    recorded = place.record(["/usr/bin/python3", "-c", program])
+    check(recorded.status == 0, shown(recorded.error))
+    port = int(recorded.output)
+    lines = [json.loads(line) for line in json_of(place, "inspect", "--json", "--events", place.trace).splitlines()]
+    found = {(e["syscall"], e.get("path")) for e in lines if e["kind"] == "syscall"}
+    for pair in (
+        ("bind", "inet 127.0.0.1:0"),
+        ("connect", f"inet 127.0.0.1:{port}"),
+        ("bind", "unix here.sock"),
+        ("sendto", "unix here.sock"),
+        ("sendmsg", "unix here.sock"),
+    ):
+        check(pair in found, f"{pair} is not among the events: {sorted(p for p in found if p[1])}")
+    summary = succeeds(place.airr_run("inspect", place.trace))
+    check(f"connect inet 127.0.0.1:{port}" in summary, f"the summary lacks the connection: {summary}")
+
+
 def json_of(place, *arguments):
     """Output that is JSON, as one document or a line each."""
     text = succeeds(place.airr_run(*arguments))
@@ -194,6 +222,7 @@ CHECKS = {
     "command.damaged": damaged,
     "command.other_key": other_key,
     "command.inspect": inspect,
+    "command.inspect_addresses": inspect_addresses,
     "command.syscalls": syscalls,
     "command.materialize": materialize,
     "command.materialize_spliced": materialize_spliced,
