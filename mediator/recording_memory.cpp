@@ -308,18 +308,29 @@ void Recording::noteRemapping(AddressSpace& space, uint64_t from, uint64_t fromL
 // A write by syscall to an object that is mapped: the kernel changed memory that tasks can see.
 void Recording::noteSharedWrite(Task& task, Syscall::Builder call, int64_t result) {
   const uint64_t* a = task.call.arguments;
-  bool positioned = false, resized = false;
+  int fd = static_cast<int>(a[0]);
+  int64_t offset = -1;  // at the file's position, which has moved on
+  bool resized = false;
   switch (task.call.number) {
     case SYS_pwrite64:
-    case SYS_pwritev: positioned = true; break;
+    case SYS_pwritev:
+    case SYS_pwritev2: offset = static_cast<int64_t>(a[3]); break;
     case SYS_write:
-    case SYS_writev: break;
+    case SYS_writev:
+    case SYS_sendfile: break;
+    case SYS_copy_file_range:
+    case SYS_splice:
+      fd = static_cast<int>(a[2]);
+      if (a[3] == 0) break;
+      if (!task.tracee.readValue({a[3]}, offset)) return;
+      offset -= result;
+      break;
     case SYS_ftruncate:
     case SYS_fallocate: resized = true; break;
     default: return;
   }
   const std::string link =
-      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(static_cast<int>(a[0]));
+      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
   struct stat s {};
   if (stat(link.c_str(), &s) != 0) return;
   const auto object = findShared(s.st_dev, s.st_ino);
@@ -331,8 +342,7 @@ void Recording::noteSharedWrite(Task& task, Syscall::Builder call, int64_t resul
     return;
   }
   if (result <= 0) return;
-  const int64_t offset =
-      positioned ? static_cast<int64_t>(a[3]) : filePosition(task.tracee.tid(), static_cast<int>(a[0])) - result;
+  if (offset < 0) offset = filePosition(task.tracee.tid(), fd) - result;
   record.setOffset(static_cast<uint64_t>(offset));
   auto bytes = record.initBytes(static_cast<unsigned>(result));
   UniqueFd file(open(link.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,8 +1,10 @@
 #include "recorder/frame_writer.h"
 
 #include <capnp/serialize.h>
+#include <kj/common.h>
 #include <schema/airr.capnp.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -68,48 +70,100 @@ void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder
 }
 
 void FrameWriter::events(Bytes raw, uint32_t count, Encoding encoding, Bytes stored) {
+  FrameHeader header;
+  header.type = FrameType::kEvents;
+  header.rawSize = raw.size();
+  header.eventCount = count;
+  header.encoding = encoding;
+  KJ_DEFER(turn_.notify_one());
   eventsWait_ = true;
-  {
-    std::lock_guard lock(mutex_);
-    eventsWait_ = false;
-    if (!failure_) {
-      FrameHeader header = nextFrame(FrameType::kEvents);
-      header.rawSize = raw.size();
-      header.eventCount = count;
-      header.encoding = encoding;
-      append(header, raw, {stored});
-    }
-  }
-  turn_.notify_one();
-  check();
+  std::lock_guard lock(mutex_);
+  eventsWait_ = false;
+  append(header, raw, {}, stored);
+  events_ += count;
 }
 
 void FrameWriter::part(Encoding encoding, Bytes stored) {
   FrameHeader header;
   header.type = FrameType::kPart;
   header.encoding = encoding;
-  appendBetweenEvents(header, {}, {stored});
+  appendAfterEvents(header, {}, {}, stored);
 }
 
 void FrameWriter::blob(const Digest& sha256, uint64_t size, Encoding encoding, Bytes stored) {
   FrameHeader header;
   header.type = FrameType::kBlob;
-  header.encoding = encoding;
   header.rawSize = size;
-  appendBetweenEvents(header, sha256, {sha256, stored});
+  header.encoding = encoding;
+  appendAfterEvents(header, sha256, sha256, stored);
+}
+
+// A mutex goes to whoever comes first, and that would be the thread that has just released it.
+void FrameWriter::appendAfterEvents(const FrameHeader& header, Bytes content, Bytes prefix,
+                                    Bytes stored) {
+  std::unique_lock lock(mutex_);
+  turn_.wait(lock, [&] { return !eventsWait_; });
+  append(header, content, prefix, stored);
+  if (header.type == FrameType::kBlob) ++blobs_;
 }
 
 void FrameWriter::seal() {
-  {
-    std::lock_guard lock(mutex_);
-    if (!failure_) {
-      const auto totals = SealTotals{events_, sequence_ + 1, blobs_}.encode();
-      FrameHeader header;
-      header.type = FrameType::kSeal;
-      header.rawSize = totals.size();
-      append(header, totals, {totals});
-    }
-  }
-  check();
-  fail(Error(ExitCode::kFailure, "the trace '" + path_ + "' is sealed: nothing can follow"));
+  std::lock_guard lock(mutex_);
+  const auto totals = SealTotals{events_, sequence_ + 1, blobs_}.encode();
+  FrameHeader header;
+  header.type = FrameType::kSeal;
+  header.rawSize = totals.size();
+  append(header, totals, {}, totals);
+  failLocked(Error(ExitCode::kFailure, "the trace '" + path_ + "' is sealed: nothing can follow"));
 }
+
+void FrameWriter::append(FrameHeader header, Bytes content, Bytes prefix, Bytes stored) {
+  if (failure_) throw *failure_;
+  try {
+    header.sequence = sequence_ + 1;
+    header.firstEvent = events_ + 1;
+    header.storedSize = prefix.size() + stored.size();
+    std::array<uint8_t, kFrameHeaderSize> bytes;
+    header.encode(bytes);
+    header.tag = chain_.frameTag(bytes, content);
+    header.encode(bytes);
+    write({bytes, prefix, stored});
+    chain_.advance(header.tag);
+    sequence_ = header.sequence;
+  } catch (const Error& error) {
+    failLocked(error);
+    throw;
+  }
+}
+
+void FrameWriter::write(std::initializer_list<Bytes> parts) {
+  if (!writeWhole(file_.get(), parts)) {
+    const int error = errno;
+    // What a failed write has left is no frame; without it the trace ends whole.
+    if (whole_ > 0 && ::ftruncate(file_.get(), static_cast<off_t>(whole_)) != 0) {
+      // Then readers find the partial frame at the end and report a truncated trace.
+    }
+    throw systemError(
+        "cannot write the trace '" + path_ + "'", error,
+        "the trace is whole up to this point; make room, or record to another file system");
+  }
+  for (Bytes part : parts) whole_ += part.size();
+}
+
+void FrameWriter::check() {
+  // Once it is there it does not change, so copying it needs no lock.
+  if (failed()) throw *failure_;
+}
+
+void FrameWriter::fail(const Error& error) {
+  std::lock_guard lock(mutex_);
+  failLocked(error);
+}
+
+void FrameWriter::failLocked(const Error& error) {
+  if (failure_) return;
+  failure_ = error;
+  failed_.store(true, std::memory_order_release);
+}
+
+}  // namespace airr

@@ -43,24 +43,25 @@ class FrameWriter {
   void fail(const Error& error);
 
  private:
-  FrameHeader nextFrame(FrameType type) const;
-  void append(FrameHeader& header, Bytes content, std::initializer_list<Bytes> stored);
-  void appendBetweenEvents(FrameHeader header, Bytes content, std::initializer_list<Bytes> stored);
   void writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header);
+  // With mutex_ held. `content` is what the chain covers, `prefix` and `stored` what the file gets.
+  // The header has its type, raw size, event count and encoding already.
+  void append(FrameHeader header, Bytes content, Bytes prefix, Bytes stored);
+  void appendAfterEvents(const FrameHeader& header, Bytes content, Bytes prefix, Bytes stored);
   void write(std::initializer_list<Bytes> parts);
   void failLocked(const Error& error);
 
   const std::string path_;
   std::mutex mutex_;
-  std::condition_variable turn_;             // for the blobs: no events wait
-  std::atomic<bool> eventsWait_ = false;     // somebody is about to lock mutex_ for events
-  std::atomic<bool> failed_ = false;         // failure_ is set and will not change
+  std::condition_variable turn_;          // for the blobs: no events wait
+  std::atomic<bool> eventsWait_ = false;  // somebody is about to lock mutex_ for events
+  std::atomic<bool> failed_ = false;      // failure_ is set and will not change
   std::optional<Error> failure_;
 
   UniqueFd file_;
   Chain chain_;
   uint64_t sequence_ = 0;  // of the last frame in the file
-  uint64_t events_ = 0;    // in the file, as the next
+  uint64_t events_ = 0;    // in the file
   uint64_t blobs_ = 0;
   uint64_t whole_ = 0;  // bytes in the file up to the end of the last whole frame
 };

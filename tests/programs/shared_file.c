@@ -1,8 +1,10 @@
 // A MAP_SHARED file of two processes: atomics, order-dependent log, writes and truncation by
-// descriptor while it is mapped.
+// descriptor while it is mapped, by data from the program and from other files.
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
 
 #include "check.h"
 
@@ -19,6 +21,29 @@ static void add(struct page* page, int who) {
     page->log[atomic_fetch_add(&page->logged, 1)] = who * 1000 + i;
     if (i % 10 == 0) usleep(100);
   }
+}
+
+// Data that never was in the program's memory before it appears in the mapping.
+static void move_into(int fd, const char* mapping) {
+  int source = open("source.bin", O_RDWR | O_CREAT | O_TRUNC, 0644);
+  int ends[2];
+  CHECK(source >= 0 && pipe(ends) == 0);
+  char line[32];
+  int size = snprintf(line, sizeof line, "%010d", getpid());
+  CHECK(size == 10 && write(source, line, 10) == 10 && write(ends[1], line, 10) == 10);
+
+  loff_t from = 0, to = 6100;
+  CHECK(lseek(fd, 6000, SEEK_SET) == 6000);
+  CHECK(sendfile(fd, source, &from, 10) == 10);
+  struct iovec part = {line, 10};
+  CHECK(pwritev2(fd, &part, 1, -1, 0) == 10);
+  CHECK(splice(ends[0], NULL, fd, NULL, 5, 0) == 5);
+  CHECK(splice(ends[0], NULL, fd, &to, 5, 0) == 5 && to == 6105);
+  from = 0;
+  CHECK(copy_file_range(source, &from, fd, &to, 10, 0) == 10);
+  CHECK(pwritev2(fd, &part, 1, 6200, 0) == 10);
+  printf("moved in: %.25s %.15s %.10s\n", mapping + 6000, mapping + 6100, mapping + 6200);
+  close(source);
 }
 
 int main(void) {
@@ -49,6 +74,7 @@ int main(void) {
   strcpy((char*)page + 5000, "by mapping");
   char text[16];
   CHECK(pread(fd, text, 11, 5000) == 11 && strcmp(text, "by mapping") == 0);
+  move_into(fd, (char*)page);
   CHECK(msync(page, 8192, MS_SYNC) == 0);
   CHECK(munmap(page, 8192) == 0);
   CHECK(ftruncate(fd, 4096) == 0);
