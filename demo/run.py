@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Records the demo agent, takes its world away, and replays the session from the trace alone.
 
-  run.py --airr BUILD/tools/airr [--trace trace.cap] [--show]
+  run.py --airr BUILD/tools/airr [--trace trace.cap] [--own-key] [--show]
 
 The model server runs outside the session and is stopped, and the agent's folder is deleted, before
 the trace is verified, inspected and replayed twice. Exit status 0 means that both replays gave the
@@ -10,6 +10,7 @@ recorded standard output, standard error and exit status, byte for byte.
 
 import argparse
 import contextlib
+import os
 import pathlib
 import shutil
 import subprocess
@@ -54,6 +55,13 @@ def must_succeed(result, what):
         raise DemoFailed(f"{what} ended with {result.returncode}:\n{result.stderr.decode(errors='replace')}")
 
 
+def make_key(airr, base):
+    """The first session of a user makes the key and says so, on the terminal only."""
+    first, _ = run(airr, "record", "-o", base / "first.cap", "--", "/bin/true")
+    must_succeed(first, "a first session")
+    print(first.stderr.decode(errors="replace"), end="", flush=True)
+
+
 def record(airr, trace, work):
     with model_server() as url:
         agent = [PYTHON, HERE / "agent.py", "--model-url", url]
@@ -82,6 +90,7 @@ def demonstrate(airr, trace, show, base):
     work, elsewhere = base / "work", base / "elsewhere"
     work.mkdir()
     elsewhere.mkdir()
+    make_key(airr, base)
     recorded = record(airr, trace, work)
     if show:
         print(recorded.stdout.decode(errors="replace"))
@@ -103,10 +112,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--airr", type=pathlib.Path, required=True)
     parser.add_argument("--trace", type=pathlib.Path, default=pathlib.Path("trace.cap"))
+    parser.add_argument("--own-key", action="store_true", help="sign with a key made for this run, not the user's")
     parser.add_argument("--show", action="store_true", help="show what the agent printed")
     options = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory(prefix="airr-demo-") as base:
+            if options.own_key:
+                os.environ["AIRR_KEY_FILE"] = f"{base}/root.key"
             demonstrate(options.airr.resolve(), options.trace.resolve(), options.show, pathlib.Path(base))
     except DemoFailed as failure:
         print(f"demo failed: {failure}", file=sys.stderr)
