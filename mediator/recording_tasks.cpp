@@ -378,7 +378,7 @@ void Recording::captureImage(Task& task, const std::string& path,
         }
         if (file && fstat(file.get(), &s) == 0 && s.st_ino == region.inode) {
           fileInode = region.inode;
-          fileBlob = trace_->addFile(file.get());
+          fileBlob = trace_->addProgram(file.get());
           fileSize = static_cast<uint64_t>(s.st_size);
         }
       }

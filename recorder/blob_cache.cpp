@@ -1,9 +1,7 @@
 #include "recorder/blob_cache.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -20,14 +18,14 @@ namespace {
 
 // The beginning of a cache file; `storedSize` bytes of zstd data follow.
 struct CacheHeader {
-  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '1'};
+  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '2'};
   FileVersion version;
   Digest sha256{};
   uint64_t storedSize = 0;
-  uint64_t storedHash = 0;  // XXH3-64: the HMAC covers it, so it need only tell torn from whole
+  Digest storedSha256{};
   Digest mac{};
 };
-static_assert(sizeof(CacheHeader) == 8 + 40 + 32 + 16 + 32, "written as it lies in memory");
+static_assert(sizeof(CacheHeader) == 8 + 40 + 32 + 8 + 32 + 32, "written as it lies in memory");
 
 Bytes bytesOf(const CacheHeader& header) {
   return {reinterpret_cast<const uint8_t*>(&header), sizeof header};
@@ -53,7 +51,16 @@ std::string fileName(const FileVersion& version) {
   return name;
 }
 
+constexpr int64_t nanoseconds(const timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
 }  // namespace
+
+FileVersion FileVersion::of(const struct stat& status) {
+  return {status.st_dev, status.st_ino, static_cast<uint64_t>(status.st_size),
+          nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+}
 
 BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
     : key_(key), capacity_(capacity) {
@@ -66,7 +73,7 @@ BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
   directory_ = std::move(directory);
 }
 
-std::optional<BlobCache::Entry> BlobCache::load(const FileVersion& version) const {
+std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) const {
   if (!directory_) return std::nullopt;
   UniqueFd file =
       openOwn(directory_.get(), fileName(version), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
@@ -81,36 +88,59 @@ std::optional<BlobCache::Entry> BlobCache::load(const FileVersion& version) cons
       static_cast<uint64_t>(status.st_size) != sizeof header + header.storedSize) {
     return std::nullopt;
   }
-  Entry entry{header.sha256, std::vector<uint8_t>(header.storedSize)};
-  if (readWhole(file.get(), entry.stored, sizeof header) !=
-          static_cast<ssize_t>(header.storedSize) ||
-      XXH3_64bits(entry.stored.data(), entry.stored.size()) != header.storedHash) {
-    return std::nullopt;
-  }
   ::futimens(file.get(), nullptr);  // used just now: last to be evicted
-  return entry;
+  return Entry{header.sha256, version.size, std::move(file), header.storedSize,
+               header.storedSha256};
 }
 
-void BlobCache::store(const FileVersion& version, const Digest& sha256, Bytes stored) const {
-  if (!directory_ || stored.size() > capacity_ / 4) return;
+std::optional<std::vector<uint8_t>> BlobCache::read(const Entry& entry) {
+  std::vector<uint8_t> stored(entry.storedSize);
+  if (readWhole(entry.file.get(), stored, sizeof(CacheHeader)) !=
+          static_cast<ssize_t>(stored.size()) ||
+      !equal(airr::sha256(stored), entry.storedSha256)) {
+    return std::nullopt;
+  }
+  return stored;
+}
+
+BlobCache::Draft::Draft(const BlobCache& cache)
+    : cache_(cache), name_("new." + std::to_string(::gettid())) {
+  if (!cache_.directory_) return;
+  ::unlinkat(cache_.directory_.get(), name_.c_str(), 0);
+  file_ = openOwn(cache_.directory_.get(), name_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  const CacheHeader none{};  // the true one comes last
+  if (file_ && !writeWhole(file_.get(), {bytesOf(none)})) drop();
+}
+
+BlobCache::Draft::~Draft() { drop(); }
+
+void BlobCache::Draft::drop() {
+  if (file_) ::unlinkat(cache_.directory_.get(), name_.c_str(), 0);
+  file_.reset();
+}
+
+void BlobCache::Draft::append(Bytes stored) {
+  if (!file_) return;
+  storedSize_ += stored.size();
+  hash_.update(stored);
+  if (storedSize_ > cache_.capacity_ / 4 || !writeWhole(file_.get(), {stored})) drop();
+}
+
+void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) {
+  if (!file_) return;
   CacheHeader header;
   header.version = version;
   header.sha256 = sha256;
-  header.storedSize = stored.size();
-  header.storedHash = XXH3_64bits(stored.data(), stored.size());
-  header.mac = Hmac(key_).tag({authenticatedOf(header)});
-
-  const std::string name = fileName(version);
-  const std::string draft = name + ".new." + std::to_string(::gettid());
-  ::unlinkat(directory_.get(), draft.c_str(), 0);
-  UniqueFd file = openOwn(directory_.get(), draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  if (!file) return;
-  if (!writeWhole(file.get(), {bytesOf(header), stored}) ||
-      ::renameat(directory_.get(), draft.c_str(), directory_.get(), name.c_str()) != 0) {
-    ::unlinkat(directory_.get(), draft.c_str(), 0);
-    return;
+  header.storedSize = storedSize_;
+  header.storedSha256 = hash_.finish();
+  header.mac = Hmac(cache_.key_).tag({authenticatedOf(header)});
+  const int directory = cache_.directory_.get();
+  if (::pwrite(file_.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
+      ::renameat(directory, name_.c_str(), directory, fileName(version).c_str()) != 0) {
+    return drop();
   }
-  evict();
+  file_.reset();
+  cache_.evict();
 }
 
 void BlobCache::evict() const {

@@ -1,14 +1,17 @@
 // Compressed file contents that this host recorded before, so that embedding a large file that has
-// not changed is one copy of its compressed bytes, without hashing or compressing it again.
+// not changed is one copy of its compressed bytes, without reading or compressing it again.
 //
 // One file an inode, in $AIRR_CACHE_DIR, else $XDG_CACHE_HOME/airr, else ~/.cache/airr (0700). An
-// entry counts only if its HMAC (with the key's cache key) and the checksum of its bytes are right,
-// so neither a torn file nor one that a tracee wrote is ever used.
+// entry's header counts only if its HMAC (with the key's cache key) is right, its bytes only if they
+// have the SHA-256 that the header says, so neither a torn file nor one that a tracee wrote is ever
+// used. find() looks at the header only, so it is quick; read() takes a second a gigabyte or two.
 //
-// Ownership: owns a descriptor of the directory. Threading: load() and store() may be called from
-// two threads at a time; other processes may use the same directory.
+// Ownership: owns a descriptor of the directory. Threading: any calls from two threads at a time;
+// other processes may use the same directory.
 // Failure: never; a cache that is absent, unwritable or not private to this user holds nothing.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <array>
 #include <cstdint>
@@ -25,6 +28,7 @@ namespace airr {
 struct FileVersion {
   uint64_t device = 0, inode = 0, size = 0;
   int64_t modified = 0, changed = 0;  // nanoseconds since 1970
+  static FileVersion of(const struct stat& status);
   bool operator==(const FileVersion&) const = default;
 };
 
@@ -36,12 +40,38 @@ class BlobCache {
   // `capacity`: bytes on disk; when they are exceeded, the least recently used files go.
   explicit BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity = kCapacity);
 
+  // What the cache has for a file; stays readable if it is evicted meanwhile.
   struct Entry {
-    Digest sha256{};
-    std::vector<uint8_t> stored;  // one zstd frame
+    Digest sha256{};    // of the file's content
+    uint64_t size = 0;  // of the file
+    UniqueFd file;
+    uint64_t storedSize = 0;
+    Digest storedSha256{};
   };
-  std::optional<Entry> load(const FileVersion& version) const;
-  void store(const FileVersion& version, const Digest& sha256, Bytes stored) const;
+  std::optional<Entry> find(const FileVersion& version) const;
+  // One zstd frame.
+  static std::optional<std::vector<uint8_t>> read(const Entry& entry);
+
+  // An entry on its way into the cache. It is dropped unless it is committed.
+  class Draft {
+   public:
+    explicit Draft(const BlobCache& cache);
+    ~Draft();
+    Draft(const Draft&) = delete;
+    Draft& operator=(const Draft&) = delete;
+    void append(Bytes stored);
+    // Once, at the end.
+    void commit(const FileVersion& version, const Digest& sha256);
+
+   private:
+    void drop();
+
+    const BlobCache& cache_;
+    std::string name_;
+    UniqueFd file_;  // empty: nothing will come of it
+    uint64_t storedSize_ = 0;
+    Sha256 hash_;
+  };
 
  private:
   void evict() const;

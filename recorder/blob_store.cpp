@@ -5,14 +5,15 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cstring>
 #include <ctime>
-#include <deque>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "recorder/blob_cache.h"
-#include "recorder/blob_compressor.h"
+#include "recorder/blob_worker.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
 #include "schema/error.h"
@@ -20,11 +21,10 @@
 namespace airr {
 namespace {
 
-constexpr size_t kChunk = 1 << 20;
-
-constexpr int64_t nanoseconds(const timespec& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
+// Contents up to this are hashed at once (18 µs), and so have one number for all that are equal.
+constexpr uint64_t kHashedAtOnce = 32 << 10;
+// Contents of files up to this are copied before addFile() returns; it waits for larger ones.
+constexpr uint64_t kCopied = BlobWorker::kMaxWaiting;
 
 void requireSize(uint64_t size) {
   if (size <= kMaxBlob) return;
@@ -42,8 +42,15 @@ FileVersion versionOf(int fd) {
     throw Error(ExitCode::kFailure, "cannot record the content of what is not a regular file");
   }
   requireSize(static_cast<uint64_t>(status.st_size));
-  return {status.st_dev, status.st_ino, static_cast<uint64_t>(status.st_size),
-          nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+  return FileVersion::of(status);
+}
+
+// How long ago the file was changed, its metadata included.
+int64_t age(const FileVersion& version) {
+  timespec now;
+  // Not through the vDSO: the calling thread may have RDTSC trapped (mediator/own_time.h).
+  ::syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec - version.changed;
 }
 
 // Whether a later change of the file is sure to give another version. Kernels stamp files with a
@@ -51,19 +58,8 @@ FileVersion versionOf(int fd) {
 // may look alike. Files of /proc and /sys change without a stamp, but have no true size.
 bool isSettled(const FileVersion& version) {
   constexpr int64_t kTick = 50'000'000;
-  timespec now;
-  // Not through the vDSO: the calling thread may have RDTSC trapped (mediator/own_time.h).
-  ::syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
-  return version.size > 0 && nanoseconds(now) - version.changed > kTick;
+  return version.size > 0 && age(version) > kTick;
 }
-
-struct DigestHash {
-  size_t operator()(const Digest& digest) const {
-    size_t hash;
-    std::memcpy(&hash, digest.data(), sizeof hash);
-    return hash;
-  }
-};
 
 struct VersionHash {
   size_t operator()(const FileVersion& version) const {
@@ -71,121 +67,122 @@ struct VersionHash {
   }
 };
 
+// Not through open(2) of /proc/self/fd, which would need a permission that the descriptor's owner
+// may no longer have. Only pread(2) is used on it, so sharing the file position does not matter.
+UniqueFd duplicate(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, kFirstOwnFd));
+  if (!copy) throw systemError("cannot keep a file open to record it");
+  return copy;
+}
+
+// What cannot be read is refused here, where that does no harm to the trace.
+UniqueFd duplicateReadable(int fd) {
+  uint8_t first;
+  if (readWhole(fd, {&first, 1}, 0) < 0) throw systemError("cannot read a file to record it");
+  return duplicate(fd);
+}
+
 }  // namespace
 
 class BlobStore::Impl {
  public:
-  explicit Impl(const std::array<uint8_t, 32>& cacheKey) : cache_(cacheKey), compressor_(cache_) {}
+  Impl(FrameWriter& frames, const std::array<uint8_t, 32>& cacheKey,
+       std::span<const uint64_t> affinity)
+      : cache_(cacheKey), worker_(frames, cache_, affinity) {}
 
   uint32_t add(Bytes bytes) {
     requireSize(bytes.size());
-    hash_.update(bytes);
-    const Digest sha256 = hash_.finish();
-    if (auto known = numbers_.find(sha256); known != numbers_.end()) return known->second;
-    auto job = std::make_shared<CompressionJob>();
-    compressor_.append(job, {bytes.begin(), bytes.end()}, true);
-    return enter(sha256, bytes.size(), std::move(job));
+    return enter({.bytes = {bytes.begin(), bytes.end()}});
   }
 
-  uint32_t addFile(int fd) {
+  uint32_t addFile(int fd, bool isProgram) {
     const FileVersion version = versionOf(fd);
-    if (auto known = files_.find(version); known != files_.end()) return known->second;
-    if (!isSettled(version)) return read(fd, nullptr).number;
+    if (auto same = files_.find(version); same != files_.end()) return same->second;
+    const bool settled = isSettled(version);
 
-    const bool cacheable = version.size >= BlobCache::kSmallestFile;
-    if (cacheable) {
-      if (auto entry = cache_.load(version)) {
-        const uint32_t number = adopt(version, std::move(*entry));
-        files_.emplace(version, number);
-        return number;
+    BlobJob job;
+    bool wait = false, known = settled;
+    if (settled && version.size >= BlobCache::kSmallestFile) {
+      job.cacheAs = version;
+      if ((job.cached = cache_.find(version))) {
+        job.sha256 = job.cached->sha256;
+        job.file = duplicate(fd);  // should the cache fail
+      } else if (isProgram && version.size >= kReadLater && age(version) > kUnchangedFor) {
+        job.file = duplicateReadable(fd);
+        job.mustStay = true;
       }
     }
-    const ReadFile file = read(fd, cacheable ? &version : nullptr);
-    if (file.size == version.size && versionOf(fd) == version) files_.emplace(version, file.number);
-    return file.number;
-  }
-
-  std::optional<Blob> take(bool wait) {
-    if (outstanding_.empty()) return std::nullopt;
-    Outstanding& next = outstanding_.front();
-    if (next.blob.stored == nullptr) {
-      next.blob.stored = wait ? compressor_.wait(*next.job) : compressor_.poll(*next.job);
-      if (next.blob.stored == nullptr) return std::nullopt;
+    if (!job.file) {
+      if (auto bytes = copy(fd, version.size)) {
+        job.bytes = std::move(*bytes);
+        known = settled && job.bytes.size() == version.size && versionOf(fd) == version;
+        if (!known) job.cacheAs.reset();
+      } else {
+        job.file = duplicateReadable(fd);
+        wait = true;
+      }
     }
-    std::optional<Blob> blob = std::move(next.blob);
-    outstanding_.pop_front();
-    return blob;
-  }
-
- private:
-  struct Outstanding {
-    Blob blob;
-    std::shared_ptr<CompressionJob> job;
-  };
-  struct ReadFile {
-    uint32_t number;
-    uint64_t size;
-  };
-
-  // Gives a content the trace does not have yet its number.
-  uint32_t enter(const Digest& sha256, uint64_t size, std::shared_ptr<CompressionJob> job,
-                 std::shared_ptr<const std::vector<uint8_t>> stored = nullptr) {
-    if (numbers_.size() == UINT32_MAX) {
-      throw Error(ExitCode::kFailure, "a trace cannot take more than 2^32-1 blobs");
+    const uint32_t number = enter(std::move(job));
+    if (wait) {
+      worker_.drain();
+      known = settled && versionOf(fd) == version;
     }
-    const uint32_t number = static_cast<uint32_t>(numbers_.size());
-    outstanding_.push_back({{sha256, size, std::move(stored)}, std::move(job)});
-    numbers_.emplace(sha256, number);
+    if (known) files_.emplace(version, number);
     return number;
   }
 
-  uint32_t adopt(const FileVersion& version, BlobCache::Entry entry) {
-    if (auto known = numbers_.find(entry.sha256); known != numbers_.end()) return known->second;
-    return enter(entry.sha256, version.size, nullptr,
-                 std::make_shared<const std::vector<uint8_t>>(std::move(entry.stored)));
+  void drain() { worker_.drain(); }
+
+ private:
+  // Gives a content its number, the one that it has already if that is known.
+  uint32_t enter(BlobJob job) {
+    if (!job.file && job.bytes.size() <= kHashedAtOnce) {
+      hash_.update(job.bytes);
+      job.sha256 = hash_.finish();
+    }
+    if (job.sha256) {
+      if (auto known = numbers_.find(*job.sha256); known != numbers_.end()) return known->second;
+    }
+    if (count_ == UINT32_MAX) {
+      throw Error(ExitCode::kFailure, "a trace cannot take more than 2^32-1 blobs");
+    }
+    if (job.sha256) numbers_.emplace(*job.sha256, count_);
+    worker_.put(std::move(job));
+    return count_++;
   }
 
-  // Reads in chunks, which are hashed here and compressed on the other thread meanwhile.
-  ReadFile read(int fd, const FileVersion* cacheAs) {
-    Sha256 hash;
-    auto job = std::make_shared<CompressionJob>();
-    std::vector<uint8_t> chunk;
-    uint64_t size = 0;
-    for (;;) {
-      chunk.resize(kChunk);
-      const ssize_t n = readWhole(fd, chunk, size);
+  // The content, or nothing if it is too long for that.
+  static std::optional<std::vector<uint8_t>> copy(int fd, uint64_t expected) {
+    if (expected > kCopied) return std::nullopt;
+    std::vector<uint8_t> bytes(expected + 1);  // room to see the end
+    for (uint64_t size = 0;;) {
+      const ssize_t n = readWhole(fd, std::span(bytes).subspan(size), size);
       if (n < 0) throw systemError("cannot read a file to record it");
-      chunk.resize(static_cast<size_t>(n));
-      size += chunk.size();
-      requireSize(size);
-      hash.update(chunk);
-      if (chunk.size() < kChunk) break;
-      compressor_.append(job, std::exchange(chunk, {}), false);
+      size += static_cast<uint64_t>(n);
+      if (size < bytes.size()) {
+        bytes.resize(size);
+        return bytes;
+      }
+      if (size > kCopied) return std::nullopt;
+      bytes.resize(std::min(std::max<uint64_t>(2 * size, 64 << 10), kCopied + 1));
     }
-    const Digest sha256 = hash.finish();
-    auto known = numbers_.find(sha256);
-    const bool isNew = known == numbers_.end();
-    if (cacheAs != nullptr && size == cacheAs->size && versionOf(fd) == *cacheAs) {
-      job->cacheAs = {*cacheAs, sha256};
-    }
-    if (isNew || job->cacheAs) compressor_.append(job, std::move(chunk), true);
-    return {isNew ? enter(sha256, size, std::move(job)) : known->second, size};
   }
 
   BlobCache cache_;
-  BlobCompressor compressor_;
+  BlobWorker worker_;
   Sha256 hash_;
+  uint32_t count_ = 0;
   std::unordered_map<Digest, uint32_t, DigestHash> numbers_;
   std::unordered_map<FileVersion, uint32_t, VersionHash> files_;
-  std::deque<Outstanding> outstanding_;
 };
 
-BlobStore::BlobStore(const std::array<uint8_t, 32>& cacheKey)
-    : impl_(std::make_unique<Impl>(cacheKey)) {}
+BlobStore::BlobStore(FrameWriter& frames, const std::array<uint8_t, 32>& cacheKey,
+                     std::span<const uint64_t> affinity)
+    : impl_(std::make_unique<Impl>(frames, cacheKey, affinity)) {}
 BlobStore::~BlobStore() = default;
 uint32_t BlobStore::add(Bytes bytes) { return impl_->add(bytes); }
-uint32_t BlobStore::addFile(int fd) { return impl_->addFile(fd); }
-std::optional<BlobStore::Blob> BlobStore::takeReady() { return impl_->take(false); }
-std::optional<BlobStore::Blob> BlobStore::takeNext() { return impl_->take(true); }
+uint32_t BlobStore::addFile(int fd) { return impl_->addFile(fd, false); }
+uint32_t BlobStore::addProgram(int fd) { return impl_->addFile(fd, true); }
+void BlobStore::drain() { impl_->drain(); }
 
 }  // namespace airr

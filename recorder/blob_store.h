@@ -1,46 +1,50 @@
-// The blobs of one trace on their way to its file: numbers, deduplication, compression.
+// The blobs of one trace: numbers, deduplication, and taking the contents over before they change.
 //
-// Numbers count from 0 in the order in which contents were first seen; equal contents have one
-// number. Compression runs on a thread of the store's own; take() hands out the finished blobs in
-// the order of their numbers.
+// Numbers count from 0 and are given at once; a thread of the store's own writes the blobs to the
+// trace in that order, as it gets on (recorder/blob_worker.h). Contents that are known to be equal
+// have one number: small ones, and files that are unchanged. The others are compared by the thread,
+// which writes a repeated content as a reference to the first.
 //
-// Ownership: owns copies of the bytes until they are taken. Threading: all calls from one thread.
-// Failure: Error (kFailure): a file that cannot be read, is not regular or is over 4 GiB; no
-// memory.
+// Ownership: owns copies of the contents, or of the descriptors, until they are written. Threading:
+// all calls from one thread.
+// Failure: Error (kFailure): a content that cannot be taken (a file that cannot be read, is not
+// regular, or is over 4 GiB), which changes nothing; or the FrameWriter's failure.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <vector>
+#include <span>
 
 #include "recorder/digest.h"
+#include "recorder/frame_writer.h"
 
 namespace airr {
 
 class BlobStore {
  public:
-  struct Blob {
-    Digest sha256{};
-    uint64_t size = 0;
-    std::shared_ptr<const std::vector<uint8_t>> stored;  // one zstd frame
-  };
+  // A file must be this large and this old for addProgram() to return before it is read.
+  static constexpr uint64_t kReadLater = 1 << 20;
+  static constexpr int64_t kUnchangedFor = 10'000'000'000;  // nanoseconds
 
-  explicit BlobStore(const std::array<uint8_t, 32>& cacheKey);
-  ~BlobStore();
+  // `affinity`: of the thread, as for BlobWorker.
+  BlobStore(FrameWriter& frames, const std::array<uint8_t, 32>& cacheKey,
+            std::span<const uint64_t> affinity = {});
+  ~BlobStore();  // what was not written is lost, unless drain() was called
   BlobStore(const BlobStore&) = delete;
   BlobStore& operator=(const BlobStore&) = delete;
 
   uint32_t add(Bytes bytes);
-  // The content of a regular file from its start to its end, whatever the descriptor's position. A
-  // file that others write meanwhile gives a mixture; to prevent that is the caller's.
+  // The content of a regular file from its start to its end, whatever the descriptor's position, as
+  // it is now. A file that others write meanwhile gives a mixture; to prevent that is the caller's.
   uint32_t addFile(int fd);
+  // The same for a file that a task executes, which nobody can write as long as it runs. A large one
+  // that did not change lately is read after this returned; should it change before it was read, by
+  // its stat(2), that is a failure of the FrameWriter.
+  uint32_t addProgram(int fd);
 
-  // The next blob if it is ready (takeReady), or as soon as it is (takeNext, nothing only if all
-  // blobs were taken).
-  std::optional<Blob> takeReady();
-  std::optional<Blob> takeNext();
+  // Waits until all blobs are in the trace.
+  void drain();
 
  private:
   class Impl;

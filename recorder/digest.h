@@ -7,7 +7,9 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -48,6 +50,15 @@ class Hmac {
 
 // In time that does not depend on where they differ.
 bool equal(const Digest& a, const Digest& b);
+
+// For containers: a digest is as good a hash as any.
+struct DigestHash {
+  size_t operator()(const Digest& digest) const {
+    size_t hash;
+    std::memcpy(&hash, digest.data(), sizeof hash);
+    return hash;
+  }
+};
 
 std::string hex(Bytes bytes);
 

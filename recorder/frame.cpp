@@ -31,9 +31,6 @@ void store(uint8_t* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }
 
-// More than zstd ever needs for incompressible data: 3 bytes a block of 128 KiB, and its header.
-constexpr uint64_t maxStored(uint64_t raw) { return raw + raw / 128 + 1024; }
-
 constexpr int kLevel = 1;
 
 void requireZstd(size_t code) {
@@ -98,10 +95,24 @@ const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
       if (header.eventCount != 0) return "its number of events is impossible";
       if (raw > kMaxBlob || stored < sizeof(Digest)) return "its sizes are impossible";
       const uint64_t data = stored - sizeof(Digest);
-      if (encoding == Encoding::kRedacted) return data == 0 ? nullptr : "its sizes are impossible";
-      if (encoding != Encoding::kZstdStart) return "its encoding is none of a blob frame";
+      if (encoding == Encoding::kRedacted || encoding == Encoding::kSame) {
+        return data == 0 ? nullptr : "its sizes are impossible";
+      }
+      if (encoding != Encoding::kZstdStart && encoding != Encoding::kZstdContinue) {
+        return "its encoding is none of a blob frame";
+      }
       return data > 0 && data <= maxStored(raw) ? nullptr : "its sizes are impossible";
     }
+    case FrameType::kPart:
+      if (header.eventCount != 0) return "its number of events is impossible";
+      if (raw != 0 || stored > kMaxPart) return "its sizes are impossible";
+      if (encoding == Encoding::kRedacted) {
+        return stored == 0 ? nullptr : "its sizes are impossible";
+      }
+      if (encoding != Encoding::kZstdStart && encoding != Encoding::kZstdContinue) {
+        return "its encoding is none of a part";
+      }
+      return stored > 0 ? nullptr : "its sizes are impossible";
     case FrameType::kSeal:
       if (encoding != Encoding::kPlain) return "its encoding is none of a seal";
       if (header.eventCount != 0) return "its number of events is impossible";

@@ -38,17 +38,24 @@ constexpr std::array<uint8_t, 4> kFrameMagic = {'A', 'F', 'R', 'M'};
 
 constexpr uint64_t kMaxEventsFrame = 64ull << 20;  // raw bytes
 constexpr uint64_t kMaxBlob = 4ull << 30;          // raw bytes
+constexpr uint64_t kMaxPart = 1ull << 20;          // stored bytes
 constexpr uint64_t kRestartInterval = 4ull << 20;  // raw bytes of events between zstd frames
 constexpr int kMaxWindowLog = 23;                  // memory that a reader grants to zstd: 8 MiB
 constexpr uint32_t kMaxSegments = 512;             // of one Cap'n Proto message
 
-enum class FrameType : uint8_t { kEvents = 1, kBlob = 2, kSeal = 3 };
+enum class FrameType : uint8_t {
+  kEvents = 1,
+  kBlob = 2,  // a blob, or what is left of it after its parts
+  kSeal = 3,
+  kPart = 4,  // of the next blob
+};
 
 enum class Encoding : uint32_t {
   kPlain = 0,         // seal
-  kZstdStart = 1,     // events, blob: a zstd frame begins here
-  kZstdContinue = 2,  // events: goes on with the zstd frame of the events frame before
-  kRedacted = 3,      // blob: the content was removed, its SHA-256 is left
+  kZstdStart = 1,     // events, part, blob: a zstd frame begins here
+  kZstdContinue = 2,  // goes on with the zstd frame of the events frame before, or of the part
+  kRedacted = 3,      // part, blob: the content was removed, the blob's SHA-256 is left
+  kSame = 4,          // blob: an earlier one has the same SHA-256
 };
 
 struct FrameHeader {
@@ -87,7 +94,7 @@ class Chain {
   explicit Chain(const SessionKey& key) : hmac_(key.hmac) {}
 
   Digest fileTag(Bytes prefix, Bytes message) { return hmac_.tag({prefix, message}); }
-  // `content`: the uncompressed events, the SHA-256 of the blob, or the seal's totals.
+  // `content`: the uncompressed events, the SHA-256 of the blob, the seal's totals, or nothing.
   Digest frameTag(Bytes frameHeader, Bytes content) {
     return hmac_.tag({head_, frameHeader.first(kAuthenticatedSize), content});
   }
@@ -99,6 +106,10 @@ class Chain {
 };
 
 // --- Compression ---------------------------------------------------------------------------------
+
+// What compressed content may take: more than zstd ever needs for what does not compress, which is
+// 3 bytes a block of 128 KiB, and its header.
+constexpr uint64_t maxStored(uint64_t raw) { return raw + raw / 128 + 1024; }
 
 struct ZstdFree {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }

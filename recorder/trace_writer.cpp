@@ -1,16 +1,13 @@
 #include "recorder/trace_writer.h"
 
-#include <capnp/serialize.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "recorder/blob_store.h"
-#include "recorder/files.h"
 #include "recorder/frame.h"
+#include "recorder/frame_writer.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -21,49 +18,26 @@ constexpr size_t kFirstSegmentWords = 8 << 10;  // 64 KiB: events below it need 
 
 Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t*>(data), size}; }
 
-// A regular file is replaced, not overwritten: who has the former trace open keeps it whole.
-UniqueFd createTrace(const std::string& path) {
-  const std::string what = "cannot create the trace '" + path + "'";
-  int create = O_CREAT | O_EXCL;
-  struct stat status;
-  if (::stat(path.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) throw systemError(what, EISDIR, "name a file in it");
-    if (!S_ISREG(status.st_mode)) {
-      create = 0;
-    } else if (::unlink(path.c_str()) != 0) {
-      throw systemError(what);
-    }
-  }
-  UniqueFd file = openOwn(path, O_WRONLY | O_NOCTTY | create, 0600);
-  if (!file && errno == EMFILE) {
-    throw systemError(
-        what, EMFILE,
-        "raise the limit of open files above " + std::to_string(kFirstOwnFd) + " (ulimit -n 1024)");
-  }
-  if (!file) throw systemError(what, errno, "choose a place that can be written");
-  return file;
-}
-
 }  // namespace
 
 class TraceWriter::Impl {
  public:
-  Impl(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header)
-      : path_(path), file_(createTrace(path)), chain_(key), blobs_(key.cache) {
-    writeHeader(key, header);
-  }
+  Impl(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
+       std::span<const uint64_t> workerAffinity)
+      : path_(path), frames_(path, key, header), blobs_(frames_, key.cache, workerAffinity) {}
 
   ~Impl() {
-    if (failure_) return;
+    if (frames_.failed()) return;
     try {
       flush();
+      blobs_.drain();
     } catch (const Error&) {
       // Nobody is left to tell; the trace has no seal, which its readers report.
     }
   }
 
   schema::Event::Builder begin() {
-    if (failure_) throw *failure_;
+    frames_.check();
     message_.emplace(kj::arrayPtr(scratch_, kFirstSegmentWords));
     return message_->initRoot<schema::Event>();
   }
@@ -79,33 +53,28 @@ class TraceWriter::Impl {
   }
 
   void flush() {
-    if (frameEvents_ == 0 && !failure_) return;
     guarded([&] { writeEvents(); });
   }
 
   uint32_t addBlob(Bytes bytes) {
-    if (failure_) throw *failure_;
-    const uint32_t number = blobs_.add(bytes);
-    writeReadyBlobs();
-    return number;
+    frames_.check();
+    return blobs_.add(bytes);
   }
-
   uint32_t addFile(int fd) {
-    if (failure_) throw *failure_;
-    const uint32_t number = blobs_.addFile(fd);
-    writeReadyBlobs();
-    return number;
+    frames_.check();
+    return blobs_.addFile(fd);
+  }
+  uint32_t addProgram(int fd) {
+    frames_.check();
+    return blobs_.addProgram(fd);
   }
 
   void seal() {
     guarded([&] {
       writeEvents();
-      FrameHeader header = nextFrame(FrameType::kSeal);
-      const auto totals = SealTotals{events_, header.sequence, blobFrames_}.encode();
-      header.rawSize = header.storedSize = totals.size();
-      writeFrame(header, totals, {}, totals);
+      blobs_.drain();
+      frames_.seal();
     });
-    failure_ = Error(ExitCode::kFailure, "the trace '" + path_ + "' is sealed: nothing can follow");
   }
 
   uint64_t eventCount() const { return events_; }
@@ -114,51 +83,17 @@ class TraceWriter::Impl {
   // Runs what writes; its first failure is everybody's answer from then on.
   template <class Action>
   void guarded(Action action) {
-    if (failure_) throw *failure_;
+    frames_.check();
     try {
       action();
     } catch (const Error& error) {
-      failure_ = error;
-      throw;
+      frames_.fail(error);
+      frames_.check();
     } catch (const std::exception& error) {
-      failure_ = Error(ExitCode::kFailure,
-                       "cannot write the trace '" + path_ + "': " + std::string(error.what()));
-      throw *failure_;
+      frames_.fail(Error(ExitCode::kFailure,
+                         "cannot write the trace '" + path_ + "': " + std::string(error.what())));
+      frames_.check();
     }
-  }
-
-  [[noreturn]] void failWrite() {
-    const int error = errno;
-    // What a failed write has left is no frame; without it the trace ends whole.
-    if (whole_ > 0 && ::ftruncate(file_.get(), static_cast<off_t>(whole_)) != 0) {
-      // Then readers find the partial frame at the end and report a truncated trace.
-    }
-    throw systemError("cannot write the trace '" + path_ + "'", error,
-                      "the trace is whole up to this point; make room, or record to another file system");
-  }
-
-  void writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header) {
-    auto root = header.getRoot<schema::Header>();
-    if (root.getSessionId().size() != kSessionIdSize) {
-      throw Error(ExitCode::kFailure, "a session id has " + std::to_string(kSessionIdSize) +
-                                          " bytes, not " +
-                                          std::to_string(root.getSessionId().size()));
-    }
-    root.setKeyId(kj::arrayPtr(key.rootId.data(), key.rootId.size()));
-    const kj::Array<capnp::word> words = capnp::messageToFlatArray(header);
-    const Bytes message = bytesOf(words.begin(), words.size() * sizeof(capnp::word));
-    if (message.size() > kMaxHeaderMessage) {
-      throw Error(ExitCode::kFailure, "the command line is too long for a trace's header");
-    }
-    std::array<uint8_t, kFilePrefixSize> prefix;
-    const uint32_t length = static_cast<uint32_t>(message.size());
-    std::copy(kFileMagic.begin(), kFileMagic.end(), prefix.begin());
-    std::memcpy(prefix.data() + 8, &kFormatVersion, 4);
-    std::memcpy(prefix.data() + 12, &length, 4);
-    const Digest tag = chain_.fileTag(prefix, message);
-    if (!writeWhole(file_.get(), {prefix, message, tag})) failWrite();
-    chain_.advance(tag);
-    whole_ = prefix.size() + message.size() + tag.size();
   }
 
   // Appends the message in standard stream framing.
@@ -196,64 +131,20 @@ class TraceWriter::Impl {
     frameCapacity_ = capacity;
   }
 
-  FrameHeader nextFrame(FrameType type) const {
-    FrameHeader header;
-    header.type = type;
-    header.sequence = sequence_ + 1;
-    header.firstEvent = framedEvents_ + 1;
-    return header;
-  }
-
-  // `content` is what the chain covers; `prefix` and `stored` are what the file gets.
-  void writeFrame(FrameHeader& header, Bytes content, Bytes prefix, Bytes stored) {
-    std::array<uint8_t, kFrameHeaderSize> bytes;
-    header.encode(bytes);
-    header.tag = chain_.frameTag(bytes, content);
-    header.encode(bytes);
-    if (!writeWhole(file_.get(), {bytes, prefix, stored})) failWrite();
-    chain_.advance(header.tag);
-    sequence_ = header.sequence;
-    whole_ += kFrameHeaderSize + header.storedSize;
-  }
-
   void writeEvents() {
-    // Any blob may be one that the pending events refer to.
-    while (auto blob = blobs_.takeNext()) writeBlob(*blob);
     if (frameEvents_ == 0) return;
     const Bytes raw = bytesOf(frame_.get(), frameSize_);
-    FrameHeader header = nextFrame(FrameType::kEvents);
-    const Bytes stored = compressor_.compress(raw, header.encoding);
-    header.rawSize = raw.size();
-    header.eventCount = frameEvents_;
-    header.storedSize = stored.size();
-    writeFrame(header, raw, {}, stored);
-    framedEvents_ += frameEvents_;
+    Encoding encoding;
+    const Bytes stored = compressor_.compress(raw, encoding);
+    frames_.events(raw, frameEvents_, encoding, stored);
     frameEvents_ = 0;
     frameSize_ = 0;
   }
 
-  // Early, so that they need no memory until the next events frame.
-  void writeReadyBlobs() {
-    guarded([&] {
-      while (auto blob = blobs_.takeReady()) writeBlob(*blob);
-    });
-  }
-
-  void writeBlob(const BlobStore::Blob& blob) {
-    FrameHeader header = nextFrame(FrameType::kBlob);
-    header.rawSize = blob.size;
-    header.encoding = Encoding::kZstdStart;
-    header.storedSize = sizeof(Digest) + blob.stored->size();
-    writeFrame(header, blob.sha256, blob.sha256, *blob.stored);
-    ++blobFrames_;
-  }
-
-  std::string path_;
-  UniqueFd file_;
-  Chain chain_;
+  const std::string path_;
+  FrameWriter frames_;
   BlobStore blobs_;
   EventCompressor compressor_;
-  std::optional<Error> failure_;
 
   // The event being filled. Its first segment is scratch_, which is all zeros between events.
   alignas(8) capnp::word scratch_[kFirstSegmentWords]{};
@@ -265,16 +156,13 @@ class TraceWriter::Impl {
   size_t frameSize_ = 0;
   uint32_t frameEvents_ = 0;
 
-  uint64_t events_ = 0;        // committed
-  uint64_t framedEvents_ = 0;  // of them, in the file
-  uint64_t sequence_ = 0;      // of the last frame in the file
-  uint64_t blobFrames_ = 0;
-  uint64_t whole_ = 0;  // bytes in the file up to the end of the last whole frame
+  uint64_t events_ = 0;  // committed
 };
 
 TraceWriter::TraceWriter(const std::string& path, const SessionKey& key,
-                         capnp::MallocMessageBuilder& header)
-    : impl_(std::make_unique<Impl>(path, key, header)) {}
+                         capnp::MallocMessageBuilder& header,
+                         std::span<const uint64_t> workerAffinity)
+    : impl_(std::make_unique<Impl>(path, key, header, workerAffinity)) {}
 TraceWriter::~TraceWriter() = default;
 schema::Event::Builder TraceWriter::begin() { return impl_->begin(); }
 void TraceWriter::commit() { impl_->commit(); }
@@ -283,6 +171,7 @@ uint32_t TraceWriter::addBlob(const void* data, size_t size) {
   return impl_->addBlob(bytesOf(data, size));
 }
 uint32_t TraceWriter::addFile(int fd) { return impl_->addFile(fd); }
+uint32_t TraceWriter::addProgram(int fd) { return impl_->addProgram(fd); }
 void TraceWriter::seal() { impl_->seal(); }
 uint64_t TraceWriter::eventCount() const { return impl_->eventCount(); }
 

@@ -1,11 +1,12 @@
 // Writes a trace: events into compressed, chained frames of one append-only file, and blobs.
 //
 // Ownership: owns the file and the frame being filled. One TraceWriter a session; all calls from
-// the thread that controls the tracees. Blob compression runs on a thread of its own inside.
+// the thread that controls the tracees. Blobs are compressed and written on a thread of its own
+// inside.
 // Failure: every call may throw Error (kFailure) when the store cannot take the data (ENOSPC, EIO,
-// …). After a throw the writer refuses everything with the same error, so that no effect can
-// follow. Only a content that addBlob or addFile cannot take leaves it as it was: a file that is
-// not regular, cannot be read, or has more than 4 GiB.
+// …), also what that thread could not write since. After a throw the writer refuses everything with
+// the same error, so that no effect can follow. Only a content that cannot be taken leaves it as it
+// was: a file that is not regular, cannot be read, or has more than 4 GiB.
 #pragma once
 
 #include <capnp/message.h>
@@ -13,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,8 +26,11 @@ class TraceWriter {
  public:
   // Creates `path` (it must not be a directory; an existing file is replaced) and writes the
   // header. The header's keyId is set here; its sessionId must be the one that `key` was derived
-  // for.
-  TraceWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header);
+  // for. `workerAffinity`: the cores that blobs may be compressed on, 64 a word as for
+  // sched_setaffinity(2); the one that the calling thread is pinned to is left out if there is
+  // another. Empty: where the caller runs.
+  TraceWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
+              std::span<const uint64_t> workerAffinity = {});
   ~TraceWriter();
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;
@@ -36,18 +41,25 @@ class TraceWriter {
   void commit();
 
   // Writes the frame being filled to the file (write(2), not fsync). After it returns, everything
-  // committed so far survives the death of this process. Cheap when nothing is pending.
+  // committed so far survives the death of this process, but for blobs, which follow as they are
+  // compressed. Cheap when nothing is pending.
   void flush();
 
-  // Stores the bytes as a blob and returns its number; equal bytes have equal numbers. The blob
-  // reaches the file before any frame that may refer to it.
+  // Stores the bytes as a blob and returns its number. Its frame may come after those of the events
+  // that refer to it. Waits while more than 64 MiB are not compressed yet.
   uint32_t addBlob(const void* data, size_t size);
-  // Stores a regular file's content, whole. `fd` is only read (pread), and not kept. Content
-  // already known for the same (device, inode, size, mtime, ctime), in this session or, for large
-  // files, in an earlier one of this host (recorder/blob_cache.h), is not read again.
+  // Stores a regular file's content, whole, as it is now. `fd` is only read (pread). Content already
+  // known for the same (device, inode, size, mtime, ctime), in this session or, for large files, in
+  // an earlier one of this host (recorder/blob_cache.h), is not read again. Waits for the worker if
+  // it is over 64 MiB and not known.
   uint32_t addFile(int fd);
+  // The same for a file that a task executes, so that nobody can write it (execve(2), ETXTBSY). If it
+  // is large and was not changed lately, it is read after this returned; should it change before it
+  // was read all the same, the writer fails.
+  uint32_t addProgram(int fd);
 
-  // The seal: last frame, after which nothing can be written. Flushes; like flush(), no fsync.
+  // The seal: last frame, after which nothing can be written. Flushes and waits for the blobs; like
+  // flush(), no fsync.
   void seal();
 
   uint64_t eventCount() const;

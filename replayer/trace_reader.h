@@ -3,7 +3,7 @@
 //
 // Ownership: owns the file's descriptor. Not thread-safe. An EventReader obtained from next() is
 // valid until the next call of next() or rewind().
-// Failure: Error with kUnreadable, kVersion, kTampered or kWrongKey; a missing end is not an error
+// Failure: Error with kUnreadable, kVersion, kTampered or kWrongKey. A missing end is none of next()
 // (see end()). After an Error from next(), next() throws it again until rewind(). Fields of an event
 // that was not authenticated may throw kj::Exception when they are read (a text without its NUL).
 #pragma once
@@ -47,15 +47,17 @@ class TraceReader {
   uint64_t fileSize() const;
   uint64_t validSize() const;  // bytes up to the end of the last whole frame
 
-  // Blobs: known once the frame that carries them was passed; they come before their first use.
+  // Blobs. Their frames may come after those of the events that refer to them: what asks for a blob
+  // that next() has not passed yet reads ahead, verifying. If the trace ends before it, that throws
+  // kUnsealed; behind a seal kUnreadable. The events that next() gives are not affected.
   struct BlobInfo {
     std::array<uint8_t, 32> sha256;
     uint64_t size;        // uncompressed
-    uint64_t storedSize;  // in the file
+    uint64_t storedSize;  // in the file; 0 if another blob there has the same content
     bool redacted;        // its content was removed; reading it is an Error (kUnreadable)
   };
-  uint32_t blobCount() const;  // numbers are 0 … blobCount() - 1
-  const BlobInfo& blobInfo(uint32_t blob) const;
+  uint32_t blobCount() const;  // known so far: numbers 0 … blobCount() - 1
+  BlobInfo blobInfo(uint32_t blob) const;
   // The chain covers a blob's SHA-256, not its content: each of these reads the whole content and
   // checks it, and throws kTampered if it is another. next() does not.
   void checkBlob(uint32_t blob) const;

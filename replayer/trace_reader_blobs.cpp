@@ -1,6 +1,7 @@
 #include "replayer/trace_reader_blobs.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "recorder/files.h"
 #include "schema/error.h"
@@ -12,23 +13,28 @@ constexpr uint64_t kMaxKept = 64 << 20;
 
 }  // namespace
 
-void TraceBlobs::add(const FrameHeader& header, const Digest& sha256, uint64_t offset) {
-  blobs_.push_back({{sha256, header.rawSize, header.storedSize - sizeof(Digest),
-                     header.encoding == Encoding::kRedacted},
-                    offset,
-                    header.sequence});
-}
-
-void TraceBlobs::clear() {
-  blobs_.clear();
-  last_.reset();
-}
-
-const TraceBlobs::Location& TraceBlobs::at(uint32_t blob) const {
-  if (blob < blobs_.size()) return blobs_[blob];
-  throw Error(ExitCode::kUnreadable, "'" + path_ + "' refers to blob " + std::to_string(blob) +
-                                         ", but has only " + std::to_string(blobs_.size()) +
-                                         " up to there");
+const char* TraceBlobs::add(uint32_t number, const FrameHeader& header, const Digest& sha256,
+                            BlobParts parts) {
+  if (number < blobs_.size()) return nullptr;
+  Location blob{{sha256, header.rawSize, 0, header.encoding == Encoding::kRedacted},
+                std::move(parts),
+                number,
+                header.sequence};
+  for (const BlobPart& part : blob.parts) {
+    blob.info.storedSize += part.size;
+    // A part holds no content only if it was redacted; the last may be of a blob that has another's.
+    if (part.size == 0 && header.encoding != Encoding::kSame) blob.info.redacted = true;
+  }
+  if (blob.info.storedSize > maxStored(header.rawSize)) return "its sizes are impossible";
+  if (header.encoding == Encoding::kSame) {
+    const auto same = bySha256_.find(sha256);
+    if (same == bySha256_.end()) return "there is no earlier blob with its content";
+    blob.content = same->second;
+    blob.info.redacted = blobs_[same->second].info.redacted;
+  }
+  bySha256_.emplace(sha256, number);
+  blobs_.push_back(std::move(blob));
+  return nullptr;
 }
 
 void TraceBlobs::check(uint32_t blob) {
@@ -38,15 +44,16 @@ void TraceBlobs::check(uint32_t blob) {
 void TraceBlobs::write(uint32_t blob, int fd) {
   inflate(blob, [&](Bytes bytes) {
     if (!writeWhole(fd, {bytes})) {
-      throw systemError("cannot write blob " + std::to_string(blob) + " of '" + path_ + "'");
+      throw systemError("cannot write blob " + std::to_string(blob) + " of '" + file_.path() + "'");
     }
   });
 }
 
 std::vector<uint8_t> TraceBlobs::read(uint32_t blob, uint64_t offset, uint64_t length) {
-  const uint64_t size = at(blob).info.size;
+  const uint64_t size = blobs_[blob].info.size;
   if (offset > size || length > size - offset) {
-    throw Error(ExitCode::kUnreadable, "'" + path_ + "' refers to bytes beyond the end of blob " +
+    throw Error(ExitCode::kUnreadable, "'" + file_.path() +
+                                           "' refers to bytes beyond the end of blob " +
                                            std::to_string(blob) + ", which has " +
                                            std::to_string(size));
   }
@@ -75,51 +82,50 @@ std::vector<uint8_t> TraceBlobs::read(uint32_t blob, uint64_t offset, uint64_t l
 }
 
 void TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) {
-  const Location& location = at(blob);
-  const std::string name = "blob " + std::to_string(blob) + " of '" + path_ + "'";
-  if (location.info.redacted) {
+  const TraceReader::BlobInfo& info = blobs_[blob].info;
+  const Location& content = blobs_[blobs_[blob].content];
+  const std::string name = "blob " + std::to_string(blob) + " of '" + file_.path() + "'";
+  if (info.redacted) {
     throw Error(ExitCode::kUnreadable,
                 name + " was redacted: its content is no longer in the trace",
                 "use the trace as it was before the redaction");
   }
   auto altered = [&](const char* why) {
+    const BlobPart& last = content.parts.back();
     return Error(ExitCode::kTampered,
-                 name + " (frame " + std::to_string(location.frame) + ", bytes " +
-                     std::to_string(location.offset) + "-" +
-                     std::to_string(location.offset + location.info.storedSize) +
-                     ") was altered: " + why,
+                 name + " (frame " + std::to_string(content.frame) + ", within bytes " +
+                     std::to_string(content.parts.front().offset) + "-" +
+                     std::to_string(last.offset + last.size) + ") was altered: " + why,
                  "use an unaltered copy of the trace");
   };
 
   ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
-  std::vector<uint8_t> stored(std::min<uint64_t>(location.info.storedSize, ZSTD_DStreamInSize()));
-  std::vector<uint8_t> raw(ZSTD_DStreamOutSize());
+  std::vector<uint8_t> stored(ZSTD_DStreamInSize()), raw(ZSTD_DStreamOutSize());
   Sha256 hash;
-  uint64_t consumed = 0, produced = 0;
-  ZSTD_inBuffer in{stored.data(), 0, 0};
-  for (;;) {
-    if (in.pos == in.size && consumed < location.info.storedSize) {
-      const size_t size = std::min<uint64_t>(stored.size(), location.info.storedSize - consumed);
-      const ssize_t n = readWhole(fd_, {stored.data(), size}, location.offset + consumed);
-      if (n < 0) throw systemError("cannot read '" + path_ + "'");
-      if (n != static_cast<ssize_t>(size)) throw altered("the file became shorter");
-      consumed += size;
-      in = {stored.data(), size, 0};
+  uint64_t produced = 0;
+  auto decompress = [&](ZSTD_inBuffer in) {
+    for (;;) {
+      ZSTD_outBuffer out{raw.data(), raw.size(), 0};
+      const size_t before = in.pos;
+      if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &out, &in))) throw altered("it cannot be decompressed");
+      produced += out.pos;
+      if (produced > info.size) throw altered("its content is too long");
+      const Bytes piece(raw.data(), out.pos);
+      hash.update(piece);
+      sink(piece);
+      if (out.pos == 0 && in.pos == before) return;
     }
-    ZSTD_outBuffer out{raw.data(), raw.size(), 0};
-    const size_t before = in.pos;
-    if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &out, &in))) {
-      throw altered("it cannot be decompressed");
+  };
+  for (const BlobPart& part : content.parts) {
+    for (uint64_t done = 0; done < part.size;) {
+      const size_t size = std::min<uint64_t>(stored.size(), part.size - done);
+      file_.read(part.offset + done, {stored.data(), size});
+      decompress({stored.data(), size, 0});
+      done += size;
     }
-    produced += out.pos;
-    if (produced > location.info.size) throw altered("its content is too long");
-    const Bytes piece(raw.data(), out.pos);
-    hash.update(piece);
-    sink(piece);
-    if (out.pos == 0 && in.pos == before && consumed == location.info.storedSize) break;
   }
-  if (produced != location.info.size) throw altered("its content is too short");
-  if (!equal(hash.finish(), location.info.sha256)) throw altered("its SHA-256 does not match");
+  if (produced != info.size) throw altered("its content is too short");
+  if (!equal(hash.finish(), info.sha256)) throw altered("its SHA-256 does not match");
 }
 
 }  // namespace airr

@@ -1,31 +1,40 @@
 // Where the blobs of a trace lie in its file, and their decompression.
 //
-// Ownership: borrows the file's descriptor. Not thread-safe.
+// Ownership: borrows the TraceFile. Not thread-safe. Every `blob` that is asked for was added.
 // Failure: Error: kTampered if a content is not the one that its frame names, kUnreadable if it was
-// redacted, kFailure if the file cannot be read or `blob` is none that was added.
+// redacted or a range is beyond its end, kFailure if the file cannot be read.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "recorder/frame.h"
 #include "replayer/trace_reader.h"
+#include "replayer/trace_reader_file.h"
 
 namespace airr {
 
+// Where the compressed bytes of a blob lie, in their order.
+struct BlobPart {
+  uint64_t offset = 0, size = 0;
+};
+using BlobParts = std::vector<BlobPart>;
+
 class TraceBlobs {
  public:
-  TraceBlobs(const std::string& path, int fd) : path_(path), fd_(fd) {}
+  explicit TraceBlobs(const TraceFile& file) : file_(file) {}
 
-  // `offset`: of the compressed bytes in the file.
-  void add(const FrameHeader& header, const Digest& sha256, uint64_t offset);
-  void clear();
+  // Adds a blob unless it is there already; `number` is at most count(). The last part is of the
+  // blob's own frame. Says what is impossible about it, or nullptr.
+  const char* add(uint32_t number, const FrameHeader& header, const Digest& sha256,
+                  BlobParts parts);
 
   uint32_t count() const { return static_cast<uint32_t>(blobs_.size()); }
-  const TraceReader::BlobInfo& info(uint32_t blob) const { return at(blob).info; }
+  const TraceReader::BlobInfo& info(uint32_t blob) const { return blobs_[blob].info; }
   void check(uint32_t blob);
   void write(uint32_t blob, int fd);
   std::vector<uint8_t> read(uint32_t blob, uint64_t offset, uint64_t length);
@@ -33,21 +42,21 @@ class TraceBlobs {
  private:
   struct Location {
     TraceReader::BlobInfo info;
-    uint64_t offset;
+    BlobParts parts;
+    uint32_t content;  // the blob whose parts these are: itself, or an earlier one
     uint64_t frame;
   };
   struct Content {
     uint32_t blob;
     std::vector<uint8_t> bytes;
   };
-  const Location& at(uint32_t blob) const;
   // Hands the content to the sink piece by piece; throws at the end if it was not what it should
   // be.
   void inflate(uint32_t blob, const std::function<void(Bytes)>& sink);
 
-  const std::string& path_;
-  int fd_;
+  const TraceFile& file_;
   std::vector<Location> blobs_;
+  std::unordered_map<Digest, uint32_t, DigestHash> bySha256_;
   ZstdDecompressContext context_ = newDecompressContext();
   std::optional<Content> last_;  // the content read last, if it is small enough to keep
 };

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <map>
 #include <memory>
 
 #include "replayer/trace_summary.h"
@@ -21,8 +22,8 @@ struct Options {
 
 struct Report {
   TraceEnd end = TraceEnd::kTruncated;
-  uint64_t frames = 0, events = 0, blobs = 0, redacted = 0, blobBytes = 0, fileSize = 0,
-           validSize = 0;
+  uint64_t frames = 0, events = 0, blobs = 0, redacted = 0, missing = 0, blobBytes = 0,
+           fileSize = 0, validSize = 0;
   std::string command, started;
   std::optional<int> status;
   std::string reason;
@@ -33,7 +34,7 @@ struct Report {
 };
 
 // Decodes every field, so that what verifies can also be read, and checks that the parts of blobs
-// that it names exist.
+// that it names exist: at the end, as blobs may come after the events that name them.
 class EventChecker {
  public:
   explicit EventChecker(const TraceReader& trace) : trace_(trace) {}
@@ -42,14 +43,35 @@ class EventChecker {
     try {
       walk(capnp::DynamicStruct::Reader(event));
     } catch (const kj::Exception& error) {
-      fail(error.getDescription().cStr());
+      fail(trace_.eventNumber(), error.getDescription().cStr());
     }
   }
 
+  // After the last event; the number of blobs that are named but come after the end of the trace.
+  uint64_t missingBlobs() const {
+    uint64_t missing = 0;
+    for (const auto& [blob, use] : uses_) {
+      const std::string name = "blob " + std::to_string(blob);
+      if (blob >= trace_.blobCount()) {
+        if (trace_.end() == TraceEnd::kSealed) {
+          fail(use.event, "it names " + name + ", which the trace has not");
+        }
+        ++missing;
+      } else if (use.end > trace_.blobInfo(blob).size) {
+        fail(use.event, "it names bytes beyond the end of " + name);
+      }
+    }
+    return missing;
+  }
+
  private:
-  [[noreturn]] void fail(const std::string& why) const {
-    throw Error(ExitCode::kTampered,
-                "event " + std::to_string(trace_.eventNumber()) + " is damaged: " + why);
+  // How far a blob is used, and the event that uses it that far.
+  struct Use {
+    uint64_t end = 0, event = 0;
+  };
+
+  [[noreturn]] static void fail(uint64_t event, const std::string& why) {
+    throw Error(ExitCode::kTampered, "event " + std::to_string(event) + " is damaged: " + why);
   }
 
   void walk(capnp::DynamicStruct::Reader value) {
@@ -83,18 +105,18 @@ class EventChecker {
     }
   }
 
-  void checkRange(schema::BlobRange::Reader range) const {
+  void checkRange(schema::BlobRange::Reader range) {
     if (range.getBlob() == 0 && range.getOffset() == 0 && range.getLength() == 0) return;
-    if (range.getBlob() >= trace_.blobCount()) {
-      fail("it names blob " + std::to_string(range.getBlob()) + ", which the trace has not");
+    if (range.getLength() > UINT64_MAX - range.getOffset()) {
+      fail(trace_.eventNumber(), "it names an impossible part of a blob");
     }
-    uint64_t size = trace_.blobInfo(range.getBlob()).size;
-    if (range.getOffset() > size || range.getLength() > size - range.getOffset()) {
-      fail("it names bytes beyond the end of blob " + std::to_string(range.getBlob()));
-    }
+    const uint64_t end = range.getOffset() + range.getLength();
+    Use& use = uses_[range.getBlob()];
+    if (use.event == 0 || end > use.end) use = {end, trace_.eventNumber()};
   }
 
   const TraceReader& trace_;
+  std::map<uint32_t, Use> uses_;
 };
 
 Report verify(TraceReader& trace) {
@@ -113,6 +135,7 @@ Report verify(TraceReader& trace) {
       report.reason = event->getSessionEnd().getReason().cStr();
     }
   }
+  report.missing = checker.missingBlobs();
   for (uint32_t blob = 0; blob < trace.blobCount(); ++blob) {
     report.blobBytes += trace.blobInfo(blob).size;
     if (trace.blobInfo(blob).redacted) {
@@ -167,6 +190,7 @@ void printText(const Report& report, const std::string& path) {
             << plural(report.events, "event") << ", " << plural(report.blobs, "blob") << " ("
             << byteCount(report.blobBytes)
             << (report.redacted ? ", " + std::to_string(report.redacted) + " redacted" : "")
+            << (report.missing ? ", " + std::to_string(report.missing) + " more cut off" : "")
             << ")\n"
             << "  command   " << report.command << '\n'
             << "  started   " << report.started << '\n'
@@ -183,6 +207,7 @@ nlohmann::json toJson(const Report& report) {
                          {"blobs", report.blobs},
                          {"blobBytes", report.blobBytes},
                          {"redactedBlobs", report.redacted},
+                         {"missingBlobs", report.missing},
                          {"fileSize", report.fileSize},
                          {"provedSize", report.validSize},
                          {"command", report.command},

@@ -18,17 +18,33 @@ class BlobCacheTest : public TraceTest {
     return files.at(0);
   }
 
+  static void store(const BlobCache& cache, const FileVersion& version, const Digest& sha256,
+                    const ByteVector& stored) {
+    BlobCache::Draft draft(cache);
+    draft.append(Bytes(stored).first(stored.size() / 3));
+    draft.append(Bytes(stored).subspan(stored.size() / 3));
+    draft.commit(version, sha256);
+  }
+
+  // Whether the cache has the entry whole.
+  static bool has(const BlobCache& cache, const FileVersion& version) {
+    const auto entry = cache.find(version);
+    return entry && BlobCache::read(*entry);
+  }
+
   const std::array<uint8_t, 32> key_ = sessionKey().cache;
   const ByteVector stored_ = noise(100'000, 5);
   const Digest digest_ = sha256(stored_);
 };
 
 TEST_F(BlobCacheTest, RoundTripAcrossProcesses) {
-  BlobCache(key_).store(version(2), digest_, stored_);
-  const auto entry = BlobCache(key_).load(version(2));
+  store(BlobCache(key_), version(2), digest_, stored_);
+  const auto entry = BlobCache(key_).find(version(2));
   ASSERT_TRUE(entry);
   EXPECT_EQ(entry->sha256, digest_);
-  EXPECT_EQ(entry->stored, stored_);
+  EXPECT_EQ(entry->size, version(2).size);
+  std::filesystem::remove(onlyFile());  // evicted by another process
+  EXPECT_EQ(BlobCache::read(*entry), stored_);
   struct stat status;
   ASSERT_EQ(::stat(path("cache").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0700u);
@@ -36,47 +52,58 @@ TEST_F(BlobCacheTest, RoundTripAcrossProcesses) {
 
 TEST_F(BlobCacheTest, AnyOtherVersionIsUnknown) {
   const BlobCache cache(key_);
-  cache.store(version(2), digest_, stored_);
+  store(cache, version(2), digest_, stored_);
   for (auto change : {+[](FileVersion& v) { ++v.device; }, +[](FileVersion& v) { ++v.inode; },
                       +[](FileVersion& v) { ++v.size; }, +[](FileVersion& v) { ++v.modified; },
                       +[](FileVersion& v) { ++v.changed; }}) {
     FileVersion other = version(2);
     change(other);
-    EXPECT_FALSE(cache.load(other));
+    EXPECT_FALSE(has(cache, other));
   }
-  EXPECT_TRUE(cache.load(version(2)));
+  EXPECT_TRUE(has(cache, version(2)));
 }
 
 TEST_F(BlobCacheTest, TornOrAlteredEntriesAreUnknown) {
   const BlobCache cache(key_);
-  cache.store(version(2), digest_, stored_);
+  store(cache, version(2), digest_, stored_);
   const std::string file = onlyFile();
   const ByteVector whole = readFile(file);
   for (size_t size : {size_t{0}, size_t{7}, size_t{100}, whole.size() - 1}) {
     writeFile(file, {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
-    EXPECT_FALSE(cache.load(version(2))) << size;
+    EXPECT_FALSE(has(cache, version(2))) << size;
   }
   const size_t header = whole.size() - stored_.size();
   for (size_t at = 0; at < whole.size(); at += at < header ? 1 : 9973) {
     ByteVector altered = whole;
     altered[at] ^= 1;
     writeFile(file, altered);
-    EXPECT_FALSE(cache.load(version(2))) << at;
+    EXPECT_FALSE(has(cache, version(2))) << at;
   }
   writeFile(file, whole);
-  EXPECT_TRUE(cache.load(version(2)));
+  EXPECT_TRUE(has(cache, version(2)));
+}
+
+TEST_F(BlobCacheTest, DraftThatIsNotCommittedLeavesNothing) {
+  const BlobCache cache(key_, 1'000'000);
+  {
+    BlobCache::Draft draft(cache);
+    draft.append(stored_);
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(path("cache")));
+  store(cache, version(2), digest_, noise(300'000, 1));  // more than a quarter of the capacity
+  EXPECT_TRUE(std::filesystem::is_empty(path("cache")));
 }
 
 TEST_F(BlobCacheTest, EntriesUnderAnotherKeyAreUnknown) {
-  BlobCache(std::array<uint8_t, 32>{1}).store(version(2), digest_, stored_);
-  EXPECT_FALSE(BlobCache(key_).load(version(2)));
+  store(BlobCache(std::array<uint8_t, 32>{1}), version(2), digest_, stored_);
+  EXPECT_FALSE(has(BlobCache(key_), version(2)));
 }
 
 TEST_F(BlobCacheTest, HoldsNothingWithoutAPrivateDirectory) {
   auto holds = [&] {
     const BlobCache cache(key_);
-    cache.store(version(2), digest_, stored_);
-    return cache.load(version(2)).has_value();
+    store(cache, version(2), digest_, stored_);
+    return has(cache, version(2));
   };
   EXPECT_TRUE(holds());
   ::chmod(path("cache").c_str(), 0750);
@@ -88,17 +115,17 @@ TEST_F(BlobCacheTest, HoldsNothingWithoutAPrivateDirectory) {
 TEST_F(BlobCacheTest, EvictsTheLeastRecentlyUsed) {
   const BlobCache cache(key_, 450'000);
   for (uint64_t inode : {1, 2, 3}) {
-    cache.store(version(inode), digest_, stored_);
+    store(cache, version(inode), digest_, stored_);
     settle();
   }
-  EXPECT_TRUE(cache.load(version(1)));
+  EXPECT_TRUE(has(cache, version(1)));
   settle();
-  cache.store(version(4), digest_, stored_);
+  store(cache, version(4), digest_, stored_);
   settle();
-  cache.store(version(5), digest_, stored_);
-  EXPECT_FALSE(cache.load(version(2)));
-  EXPECT_TRUE(cache.load(version(1)));
-  EXPECT_TRUE(cache.load(version(5)));
+  store(cache, version(5), digest_, stored_);
+  EXPECT_FALSE(has(cache, version(2)));
+  EXPECT_TRUE(has(cache, version(1)));
+  EXPECT_TRUE(has(cache, version(5)));
 }
 
 }  // namespace

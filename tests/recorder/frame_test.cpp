@@ -54,7 +54,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   auto unchanged = [](FrameHeader&) {};
   EXPECT_EQ(fault(unchanged), nullptr);
   EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(0); }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(4); }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(5); }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kPlain; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kRedacted; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.rawSize = kMaxEventsFrame + 8; }), nullptr);
@@ -74,9 +74,30 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   EXPECT_NE(fault([&](auto& h) { blob(h), h.storedSize = 32; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.storedSize = 31; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.rawSize = kMaxBlob + 1; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kZstdContinue; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { blob(h), h.encoding = Encoding::kZstdContinue; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kPlain; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kSame; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { blob(h), h.encoding = Encoding::kSame, h.storedSize = 32; }),
+            nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kRedacted; }), nullptr);
   EXPECT_EQ(fault([&](auto& h) { blob(h), h.encoding = Encoding::kRedacted, h.storedSize = 32; }),
+            nullptr);
+
+  auto part = [](FrameHeader& h) {
+    h.type = FrameType::kPart;
+    h.rawSize = 0;
+    h.eventCount = 0;
+    h.encoding = Encoding::kZstdContinue;
+  };
+  EXPECT_EQ(fault(part), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { part(h), h.storedSize = kMaxPart; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.storedSize = kMaxPart + 1; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.storedSize = 0; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.rawSize = 1; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.eventCount = 1; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.encoding = Encoding::kSame; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.encoding = Encoding::kRedacted; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { part(h), h.encoding = Encoding::kRedacted, h.storedSize = 0; }),
             nullptr);
 
   auto seal = [](FrameHeader& h) {

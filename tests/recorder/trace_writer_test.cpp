@@ -4,11 +4,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "recorder/digest.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
-#include "tests/recorder/trace_fixture.h"
+#include "tests/recorder/raw_trace.h"
 
 namespace airr {
 namespace {
@@ -142,9 +143,10 @@ TEST_F(TraceWriterTest, FailedWriteStopsEverythingAndLeavesAWholeTrace) {
   std::string first;
   {
     FileSizeLimit limit(whole + 1000);
-    const ByteVector blob = noise(5000, 1);
-    writer.addBlob(blob.data(), blob.size());
-    writeNote(writer, 1, "lost");
+    auto event = writer.begin();
+    const ByteVector bytes = noise(5000, 1);
+    event.setClocks(kj::arrayPtr(bytes.data(), bytes.size()));
+    writer.commit();
     const Error error = errorOf([&] { writer.flush(); });
     EXPECT_EQ(error.code(), ExitCode::kFailure);
     EXPECT_FALSE(error.remedy().empty());
@@ -158,6 +160,61 @@ TEST_F(TraceWriterTest, FailedWriteStopsEverythingAndLeavesAWholeTrace) {
   EXPECT_EQ(errorOf([&] { writer.seal(); }).what(), first);
   EXPECT_EQ(std::filesystem::file_size(file_), whole);
   EXPECT_EQ(notes(TraceEnd::kUnsealed), std::vector<std::string>{"kept"});
+}
+
+TEST_F(TraceWriterTest, BlobThatCannotBeWrittenStopsEverything) {
+  TraceWriter writer = create(file_);
+  writeNote(writer, 1, "kept");
+  writer.flush();
+  FileSizeLimit limit(std::filesystem::file_size(file_) + 1000);
+  const ByteVector blob = noise(5000, 1);
+  writer.addBlob(blob.data(), blob.size());
+  const Error error = errorOf([&] { writer.seal(); });
+  EXPECT_NE(std::string(error.what()).find("File too large"), std::string::npos) << error.what();
+  EXPECT_EQ(errorOf([&] { writer.begin(); }).what(), std::string(error.what()));
+  EXPECT_EQ(errorOf([&] { writer.flush(); }).what(), std::string(error.what()));
+  EXPECT_EQ(errorOf([&] { writer.addBlob("x", 1); }).what(), std::string(error.what()));
+  EXPECT_EQ(notes(TraceEnd::kUnsealed), std::vector<std::string>{"kept"});
+}
+
+// Events neither wait for a blob that comes before them nor for its parts.
+TEST_F(TraceWriterTest, EventsOvertakeBlobs) {
+  const ByteVector blob = noise(60 << 20, 1);
+  {
+    TraceWriter writer = create(file_);
+    writer.addBlob(blob.data(), blob.size());
+    writeNote(writer, 1, "at once");
+    writer.flush();
+    TraceReader reader(file_, &keys_);
+    ASSERT_TRUE(reader.next());
+    while (reader.next()) continue;
+    EXPECT_EQ(reader.blobCount(), 0u);
+    while (std::filesystem::file_size(file_) < blob.size()) {
+      writeNote(writer, 1, "in between");
+      writer.flush();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    writer.seal();
+  }
+  const auto frames = framesOf(readFile(file_));
+  auto isPart = [](const FrameAt& frame) { return frame.header.type == FrameType::kPart; };
+  const auto first = std::ranges::find_if(frames, isPart);
+  const auto last = std::ranges::find_if(
+      frames, [](const FrameAt& frame) { return frame.header.type == FrameType::kBlob; });
+  EXPECT_GT(std::count_if(first, last, isPart), 100);
+  EXPECT_GT(std::count_if(first, last, std::not_fn(isPart)), 0);
+  TraceReader reader(file_, &keys_);
+  EXPECT_TRUE(reader.readBlob(0, 0, blob.size()) == blob);
+}
+
+TEST_F(TraceWriterTest, DestructionWithoutSealKeepsTheBlobs) {
+  const ByteVector blob = noise(3'000'000, 1);
+  {
+    TraceWriter writer = create(file_);
+    writer.addBlob(blob.data(), blob.size());
+  }
+  TraceReader reader(file_, &keys_);
+  EXPECT_TRUE(reader.readBlob(0, 0, blob.size()) == blob);
 }
 
 TEST_F(TraceWriterTest, CommitThatFillsTheFrameReportsTheFailure) {

@@ -46,18 +46,17 @@ class DivergenceTest : public TraceTest {
     const auto session = from.header().getSessionId();
     TraceWriter to(changed(), keys_.sessionKey({session.begin(), session.size()}), header);
     uint64_t number = 0;
-    uint32_t blobs = 0;
     while (const auto event = from.next()) {
-      for (; blobs < from.blobCount(); ++blobs) {
-        const ByteVector content = from.readBlob(blobs, 0, from.blobInfo(blobs).size);
-        EXPECT_EQ(to.addBlob(content.data(), content.size()), blobs);
-      }
       Event::Builder copy = to.begin();
       assign(copy, *event);
       if (number == 0 && changeEvent(copy)) number = from.eventNumber();
       to.commit();
     }
     EXPECT_EQ(from.end(), TraceEnd::kSealed);
+    for (uint32_t blob = 0; blob < from.blobCount(); ++blob) {
+      const ByteVector content = from.readBlob(blob, 0, from.blobInfo(blob).size);
+      EXPECT_EQ(to.addBlob(content.data(), content.size()), blob);
+    }
     to.seal();
     return number;
   }

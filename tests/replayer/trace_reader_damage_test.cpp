@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "recorder/digest.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
 #include "replayer/trace_reader.h"
-#include "tests/recorder/trace_fixture.h"
+#include "tests/recorder/raw_trace.h"
 
 namespace airr {
 namespace {
@@ -29,33 +31,34 @@ class DamageTest : public TraceTest {
     uint64_t start, end;
     FrameType type;
     uint64_t events;  // up to its end
+    uint64_t blobs;   // up to its end
   };
 
+  // Frames 1 to 7: events, two parts with events between them, their blob, one that repeats it, the
+  // seal.
   DamageTest() {
     {
-      TraceWriter writer = create(file_);
-      writeNote(writer, 1, "first");
-      writeNote(writer, 2, "second");
-      writer.flush();
-      const std::string blob = "content of a blob, content of a blob, content of a blob";
-      writer.addBlob(blob.data(), blob.size());
-      writer.flush();
-      writeNote(writer, 3, "third");
-      writer.seal();
+      capnp::MallocMessageBuilder header;
+      fillHeader(header);
+      RawTrace trace(file_, sessionKey(), header);
+      trace.events({RawTrace::note(1, "first"), RawTrace::reference(0)});
+      std::string text = "content of a blob, content of a blob, content that is another";
+      content_.assign(text.begin(), text.end());
+      bool more = true;
+      trace.blob(content_, {10, 20}, [&] {
+        if (std::exchange(more, false)) trace.events({RawTrace::reference(1)});
+      });
+      trace.frames().blob(sha256(content_), content_.size(), Encoding::kSame, {});
+      trace.frames().seal();
     }
     original_ = readFile(file_);
-    uint32_t length;
-    std::memcpy(&length, original_.data() + 12, sizeof length);
-    headerEnd_ = kFilePrefixSize + length + kTagSize;
-    uint64_t events = 0;
-    for (uint64_t at = headerEnd_; at < original_.size();) {
-      const FrameHeader header = FrameHeader::decode(
-          std::span<const uint8_t, kFrameHeaderSize>(original_.data() + at, kFrameHeaderSize));
-      const uint64_t end = at + kFrameHeaderSize + header.storedSize;
-      events += header.eventCount;
-      frames_.push_back({at, end, header.type, events});
-      at = end;
+    uint64_t events = 0, blobs = 0;
+    for (const FrameAt& frame : framesOf(original_)) {
+      events += frame.header.eventCount;
+      if (frame.header.type == FrameType::kBlob) ++blobs;
+      frames_.push_back({frame.start, frame.end, frame.header.type, events, blobs});
     }
+    headerEnd_ = frames_.at(0).start;
   }
 
   Reading read(const ByteVector& bytes, bool withKey = true) const {
@@ -86,7 +89,22 @@ class DamageTest : public TraceTest {
     return *std::ranges::find_if(frames_, [&](const Frame& f) { return offset < f.end; });
   }
 
+  // The trace with one blob's own frame, or a part, without its content.
+  ByteVector redacted(ByteVector bytes, const Frame& frame) const {
+    const size_t kept = frame.type == FrameType::kBlob ? sizeof(Digest) : 0;
+    const std::span<uint8_t, kFrameHeaderSize> at(bytes.data() + frame.start, kFrameHeaderSize);
+    FrameHeader header = FrameHeader::decode(at);
+    header.encoding = Encoding::kRedacted;
+    header.storedSize = kept;
+    header.encode(at);
+    const auto start = bytes.begin() + static_cast<ptrdiff_t>(frame.start);
+    bytes.erase(start + static_cast<ptrdiff_t>(kFrameHeaderSize + kept),
+                start + static_cast<ptrdiff_t>(frame.end - frame.start));
+    return bytes;
+  }
+
   const std::string file_ = path("trace.cap");
+  ByteVector content_;
   ByteVector original_;
   uint64_t headerEnd_ = 0;
   std::vector<Frame> frames_;
@@ -97,10 +115,13 @@ TEST_F(DamageTest, UndamagedIsSealed) {
   EXPECT_FALSE(reading.error);
   EXPECT_EQ(reading.end, TraceEnd::kSealed);
   EXPECT_EQ(reading.events.size(), 3u);
-  EXPECT_EQ(reading.blobs.size(), 1u);
-  EXPECT_EQ(reading.frames, 4u);
-  ASSERT_EQ(frames_.size(), 4u);
-  EXPECT_EQ(frames_[1].type, FrameType::kBlob);
+  EXPECT_EQ(reading.blobs, (std::vector<ByteVector>{content_, content_}));
+  EXPECT_EQ(reading.frames, 7u);
+  std::vector<FrameType> types;
+  for (const Frame& frame : frames_) types.push_back(frame.type);
+  EXPECT_EQ(types, (std::vector<FrameType>{FrameType::kEvents, FrameType::kPart, FrameType::kEvents,
+                                           FrameType::kPart, FrameType::kBlob, FrameType::kBlob,
+                                           FrameType::kSeal}));
 }
 
 TEST_F(DamageTest, CutAnywhereItReadsUpToTheLastWholeFrame) {
@@ -115,15 +136,33 @@ TEST_F(DamageTest, CutAnywhereItReadsUpToTheLastWholeFrame) {
       continue;
     }
     ASSERT_FALSE(reading.error) << size << ": " << reading.error->what();
-    uint64_t whole = headerEnd_, events = 0, frames = 0;
+    uint64_t whole = headerEnd_, events = 0, frames = 0, blobs = 0;
     for (const Frame& frame : frames_) {
-      if (frame.end <= size) whole = frame.end, events = frame.events, ++frames;
+      if (frame.end > size) break;
+      whole = frame.end, events = frame.events, blobs = frame.blobs, ++frames;
     }
     ASSERT_EQ(reading.end, size == whole ? TraceEnd::kUnsealed : TraceEnd::kTruncated) << size;
     ASSERT_EQ(reading.validSize, whole) << size;
     ASSERT_EQ(reading.frames, frames) << size;
     ASSERT_EQ(reading.events.size(), events) << size;
     ASSERT_TRUE(std::equal(reading.events.begin(), reading.events.end(), all.events.begin()));
+    ASSERT_EQ(reading.blobs, std::vector<ByteVector>(blobs, content_)) << size;
+
+    // The same when the blobs are asked for before the events were read.
+    TraceReader ahead(file_, &keys_);
+    for (uint32_t blob = 0; blob < 2; ++blob) {
+      if (blob < blobs) {
+        ASSERT_EQ(ahead.readBlob(blob, 0, content_.size()), content_) << size;
+        continue;
+      }
+      const Error error = errorOf([&] { ahead.readBlob(blob, 0, 1); });
+      ASSERT_EQ(error.code(), ExitCode::kUnsealed) << size;
+      ASSERT_NE(std::string(error.what()).find("ends before blob"), std::string::npos);
+    }
+    size_t left = 0;
+    while (ahead.next()) ++left;
+    ASSERT_EQ(left, events) << size;
+    ASSERT_EQ(ahead.end(), reading.end) << size;
   }
 }
 
@@ -140,9 +179,12 @@ TEST_F(DamageTest, AnyAlteredByteIsNoticed) {
       if (reading.error) {
         if (at >= headerEnd_) {
           ASSERT_EQ(reading.error->code(), ExitCode::kTampered) << at;
+        }
+        // A blob's content is no frame's: all frames are good then.
+        if (at >= headerEnd_ && !std::string(reading.error->what()).starts_with("blob ")) {
           // A frame that is made longer may still be whole; the next is not where it should be
           // then.
-          ASSERT_LE(reading.validSize, frameAt(at).end + 255) << at;
+          ASSERT_LE(reading.validSize, frameAt(at).end + 256) << at;
         }
         ASSERT_LE(reading.events.size(), all.events.size());
         ASSERT_TRUE(std::equal(reading.events.begin(), reading.events.end(), all.events.begin()));
@@ -217,17 +259,21 @@ TEST_F(DamageTest, FramesCannotBeRemovedSwappedOrRepeated) {
     }
     return bytes;
   };
-  ASSERT_FALSE(read(assembled({0, 1, 2, 3})).error);
-  for (const auto& order : std::vector<std::vector<size_t>>{{1, 2, 3},
-                                                            {0, 2, 3},
-                                                            {0, 1, 3},
-                                                            {3},
-                                                            {1, 0, 2, 3},
-                                                            {0, 2, 1, 3},
-                                                            {0, 0, 1, 2, 3},
-                                                            {0, 1, 1, 2, 3},
-                                                            {0, 1, 2, 3, 3},
-                                                            {0, 1, 2, 3, 0}}) {
+  ASSERT_FALSE(read(assembled({0, 1, 2, 3, 4, 5, 6})).error);
+  std::vector<std::vector<size_t>> orders = {{6}};
+  const std::vector<size_t> whole = {0, 1, 2, 3, 4, 5, 6};
+  for (size_t i = 0; i < whole.size(); ++i) {
+    orders.push_back(whole);
+    orders.back().push_back(i);
+    orders.push_back(whole);
+    orders.back().insert(orders.back().begin() + static_cast<ptrdiff_t>(i), i);
+    if (i + 1 == whole.size()) continue;  // without the seal it is only cut
+    orders.push_back(whole);
+    std::swap(orders.back()[i], orders.back()[i + 1]);
+    orders.push_back(whole);
+    orders.back().erase(orders.back().begin() + static_cast<ptrdiff_t>(i));
+  }
+  for (const auto& order : orders) {
     for (bool withKey : {true, false}) {
       const Reading reading = read(assembled(order), withKey);
       ASSERT_TRUE(reading.error);
@@ -260,24 +306,79 @@ TEST_F(DamageTest, ZerosAtTheEndAreATruncation) {
 }
 
 TEST_F(DamageTest, RedactionLeavesTheChainWhole) {
-  const Frame& blob = frames_[1];
-  ByteVector bytes = prefix(blob.start + kFrameHeaderSize + sizeof(Digest));
-  FrameHeader header = FrameHeader::decode(
-      std::span<const uint8_t, kFrameHeaderSize>(bytes.data() + blob.start, kFrameHeaderSize));
-  header.encoding = Encoding::kRedacted;
-  header.storedSize = sizeof(Digest);
-  header.encode(std::span<uint8_t, kFrameHeaderSize>(bytes.data() + blob.start, kFrameHeaderSize));
-  bytes.insert(bytes.end(), original_.begin() + static_cast<ptrdiff_t>(blob.end), original_.end());
-  writeFile(file_, bytes);
+  // The repeating blob alone; a part alone; all of the content, from the end so that offsets hold.
+  const std::vector<std::vector<size_t>> cases = {{5}, {3}, {4, 3, 1}};
+  for (const auto& frames : cases) {
+    ByteVector bytes = original_;
+    for (size_t frame : frames) bytes = redacted(std::move(bytes), frames_[frame]);
+    writeFile(file_, bytes);
+    TraceReader reader(file_, &keys_);
+    while (reader.next()) continue;
+    EXPECT_EQ(reader.end(), TraceEnd::kSealed);
+    EXPECT_EQ(reader.eventNumber(), 3u);
+    const bool first = frames[0] != 5;
+    EXPECT_EQ(reader.blobInfo(0).redacted, first);
+    EXPECT_TRUE(reader.blobInfo(1).redacted);
+    for (uint32_t blob = first ? 0 : 1; blob < 2; ++blob) {
+      const Error error = errorOf([&] { reader.readBlob(blob, 0, 1); });
+      EXPECT_EQ(error.code(), ExitCode::kUnreadable);
+      EXPECT_NE(std::string(error.what()).find("redacted"), std::string::npos);
+    }
+    if (!first) {
+      EXPECT_EQ(reader.readBlob(0, 0, content_.size()), content_);
+    }
+  }
+}
 
+TEST_F(DamageTest, ReadingAheadFindsWhatWasAltered) {
+  ByteVector bytes = original_;
+  bytes[frames_[2].start + kFrameHeaderSize - 1] ^= 1;  // the tag of the events between the parts
+  writeFile(file_, bytes);
   TraceReader reader(file_, &keys_);
-  while (reader.next()) continue;
-  EXPECT_EQ(reader.end(), TraceEnd::kSealed);
-  EXPECT_EQ(reader.eventNumber(), 3u);
-  EXPECT_TRUE(reader.blobInfo(0).redacted);
-  const Error error = errorOf([&] { reader.readBlob(0, 0, 1); });
-  EXPECT_EQ(error.code(), ExitCode::kUnreadable);
-  EXPECT_NE(std::string(error.what()).find("redacted"), std::string::npos);
+  for (int pass = 0; pass < 2; ++pass) {
+    const Error error = errorOf([&] { reader.readBlob(0, 0, 1); });
+    EXPECT_EQ(error.code(), ExitCode::kTampered);
+    EXPECT_TRUE(std::string(error.what()).starts_with("frame 3 ")) << error.what();
+  }
+  EXPECT_TRUE(reader.next());
+  EXPECT_TRUE(reader.next());
+  EXPECT_EQ(errorOf([&] { reader.next(); }).code(), ExitCode::kTampered);
+}
+
+// Frames in an order that no writer makes, rightly chained.
+TEST_F(DamageTest, PartsThatBelongToNoBlob) {
+  const ByteVector some = noise(100, 1);
+  auto write = [&](const std::function<void(FrameWriter&)>& more) {
+    capnp::MallocMessageBuilder header;
+    fillHeader(header);
+    FrameWriter frames(file_, sessionKey(), header);
+    more(frames);
+    frames.seal();
+    return read(readFile(file_)).error;
+  };
+  for (const auto& more : std::vector<std::function<void(FrameWriter&)>>{
+           [&](auto& f) { f.part(Encoding::kZstdStart, some); },
+           [&](auto& f) { f.part(Encoding::kZstdContinue, some); },
+           [&](auto& f) { f.blob(sha256(some), 100, Encoding::kZstdContinue, some); },
+           [&](auto& f) { f.blob(sha256(some), 100, Encoding::kSame, {}); },
+           [&](auto& f) {
+             f.part(Encoding::kZstdStart, some);
+             f.part(Encoding::kZstdStart, some);
+           },
+           [&](auto& f) {
+             f.part(Encoding::kZstdStart, some);
+             f.blob(sha256(some), 100, Encoding::kZstdStart, some);
+           },
+           [&](auto& f) {
+             for (int i = 0; i < 20; ++i) {
+               f.part(i == 0 ? Encoding::kZstdStart : Encoding::kZstdContinue, some);
+             }
+             f.blob(sha256(some), 100, Encoding::kZstdContinue, some);
+           }}) {
+    const auto error = write(more);
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->code(), ExitCode::kTampered) << error->what();
+  }
 }
 
 TEST_F(DamageTest, WrongKeyIsToldFromTampering) {
@@ -373,8 +474,8 @@ TEST_F(HostileContentTest, PointersThatLeadAstray) {
 
 TEST_F(HostileContentTest, ContentOtherThanItsSha256) {
   ByteVector bytes = original_;
-  const Frame& blob = frames_[1];
-  bytes[blob.start + kFrameHeaderSize] ^= 1;  // the digest itself
+  // The digest itself, in both frames.
+  for (size_t frame : {4, 5}) bytes[frames_[frame].start + kFrameHeaderSize] ^= 1;
   const Reading reading = read(bytes, false);
   ASSERT_TRUE(reading.error);
   EXPECT_EQ(reading.error->code(), ExitCode::kTampered);

@@ -3,7 +3,7 @@
 #include "recorder/digest.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
-#include "tests/recorder/trace_fixture.h"
+#include "tests/recorder/raw_trace.h"
 
 namespace airr {
 namespace {
@@ -97,7 +97,7 @@ TEST_F(TraceReaderTest, MultiSegmentEvents) {
   EXPECT_FALSE(reader.next());
 }
 
-TEST_F(TraceReaderTest, BlobsComeBeforeTheEventsThatReferToThem) {
+TEST_F(TraceReaderTest, BlobsOfARecording) {
   std::vector<ByteVector> contents;
   {
     TraceWriter writer = create(file_);
@@ -106,7 +106,6 @@ TEST_F(TraceReaderTest, BlobsComeBeforeTheEventsThatReferToThem) {
       auto event = writer.begin();
       const uint32_t number = writer.addBlob(contents[i].data(), contents[i].size());
       EXPECT_EQ(number, i);
-      EXPECT_EQ(writer.addBlob(contents[i].data(), contents[i].size()), number);
       event.initSyscall().initWrites(1)[0].initBlob().setBlob(number);
       writer.commit();
       if (i % 7 == 0) writer.flush();
@@ -118,7 +117,6 @@ TEST_F(TraceReaderTest, BlobsComeBeforeTheEventsThatReferToThem) {
     const auto event = reader.next();
     ASSERT_TRUE(event);
     const uint32_t blob = event->getSyscall().getWrites()[0].getBlob().getBlob();
-    ASSERT_LT(blob, reader.blobCount());
     EXPECT_EQ(reader.blobInfo(blob).size, contents[i].size());
     EXPECT_EQ(reader.blobInfo(blob).sha256, sha256(contents[i]));
     EXPECT_FALSE(reader.blobInfo(blob).redacted);
@@ -128,6 +126,90 @@ TEST_F(TraceReaderTest, BlobsComeBeforeTheEventsThatReferToThem) {
   EXPECT_FALSE(reader.next());
   EXPECT_EQ(reader.end(), TraceEnd::kSealed);
   EXPECT_EQ(reader.blobCount(), contents.size());
+}
+
+// Blobs far behind the events that refer to them, parts with events between them, more than one
+// zstd stream of events; asked for early, late, or never.
+TEST_F(TraceReaderTest, ReadsAheadWithoutLosingEvents) {
+  const ByteVector first = noise(100'000, 1), second = noise(50'000, 2);
+  const ByteVector filler = noise(200'000, 3);
+  uint64_t total = 0;
+  {
+    capnp::MallocMessageBuilder header;
+    fillHeader(header);
+    RawTrace trace(file_, sessionKey(), header);
+    auto numbered = [&](size_t frames) {
+      for (size_t i = 0; i < frames; ++i) {
+        trace.events({[&](auto event) {
+          event.setTime(++total);
+          event.setClocks(kj::arrayPtr(filler.data(), filler.size()));
+        }});
+      }
+    };
+    numbered(30);  // 6 MB: beyond one restart of the stream
+    trace.blob(first, {10, 5'000, 90'000}, [&] { numbered(10); });
+    numbered(30);
+    trace.blob(second, {30'000}, [&] { numbered(10); });
+    trace.frames().blob(sha256(first), first.size(), Encoding::kSame, {});
+    numbered(5);
+    trace.frames().seal();
+  }
+  const std::vector<ByteVector> contents = {first, second, first};
+  for (const KeyStore* keys : {&keys_, static_cast<KeyStore*>(nullptr)}) {
+    for (uint64_t askAt : {uint64_t{0}, uint64_t{1}, uint64_t{29}, uint64_t{35}, uint64_t{75},
+                           uint64_t{97}, total}) {
+      for (uint32_t blob : {0, 1, 2}) {
+        TraceReader reader(file_, keys);
+        for (uint64_t i = 0; i <= total; ++i) {
+          if (i == askAt) {
+            ASSERT_EQ(reader.readBlob(blob, 7, 9'000),
+                      ByteVector(contents[blob].begin() + 7, contents[blob].begin() + 9'007));
+          }
+          const auto event = reader.next();
+          ASSERT_EQ(event.has_value(), i < total);
+          if (event) {
+            ASSERT_EQ(event->getTime(), i + 1);
+            ASSERT_TRUE(std::ranges::equal(event->getClocks(), filler));
+          }
+        }
+        ASSERT_EQ(reader.end(), TraceEnd::kSealed);
+        ASSERT_EQ(reader.blobCount(), 3u);
+        for (uint32_t i = 0; i < 3; ++i) reader.checkBlob(i);
+        ASSERT_EQ(reader.blobInfo(2).storedSize, 0u);
+        reader.rewind();
+        ASSERT_EQ(reader.next()->getTime(), 1u);
+      }
+    }
+  }
+}
+
+TEST_F(TraceReaderTest, SaysThatTheTraceEndsBeforeABlob) {
+  const ByteVector content = noise(1000, 1);
+  for (bool sealed : {false, true}) {
+    {
+      capnp::MallocMessageBuilder header;
+      fillHeader(header);
+      RawTrace trace(file_, sessionKey(), header);
+      trace.events({RawTrace::reference(1)});
+      trace.blob(content);
+      trace.events({RawTrace::note(1, "after")});
+      if (sealed) trace.frames().seal();
+    }
+    TraceReader reader(file_, &keys_);
+    ASSERT_TRUE(reader.next());
+    for (int pass = 0; pass < 2; ++pass) {
+      const Error error = errorOf([&] { reader.readBlob(1, 0, 1); });
+      EXPECT_EQ(error.code(), sealed ? ExitCode::kUnreadable : ExitCode::kUnsealed);
+      EXPECT_NE(std::string(error.what()).find(sealed ? "but has only 1" : "ends before blob 1"),
+                std::string::npos)
+          << error.what();
+    }
+    EXPECT_EQ(reader.readBlob(0, 0, 1000), content);
+    const auto event = reader.next();
+    ASSERT_TRUE(event && event->isNote());
+    EXPECT_FALSE(reader.next());
+    EXPECT_EQ(reader.end(), sealed ? TraceEnd::kSealed : TraceEnd::kUnsealed);
+  }
 }
 
 TEST_F(TraceReaderTest, RangesOfBlobs) {

@@ -201,6 +201,39 @@ TEST_F(TraceCommands, VerifyRefusesAnEventThatNamesABlobThatIsNotThere) {
   EXPECT_NE(result.error.find("blob 5"), std::string::npos) << result.error;
 }
 
+// A blob may come after the events that name it, and so be cut off without anything being altered.
+TEST_F(TraceCommands, VerifyCountsTheBlobsThatAreCutOff) {
+  std::string file = writeTrace(End::kUnsealed, [](TraceWriter& writer) {
+    for (uint32_t blob : {5, 6, 5}) {
+      call(writer, 1, SYS_read, {3, 0x1000, 10}, 10, [&](auto syscall) {
+        auto range = syscall.initWrites(1)[0].initBlob();
+        range.setBlob(blob);
+        range.setLength(10);
+      });
+    }
+  });
+  CommandResult result = runAirr({"verify", file});
+  EXPECT_EQ(result.status, 110) << result.error;
+  EXPECT_NE(result.output.find("2 more cut off"), std::string::npos) << result.output;
+  json report = json::parse(runAirr({"verify", "--json", file}).output);
+  EXPECT_EQ(report.at("verdict"), "unsealed");
+  EXPECT_EQ(report.at("missingBlobs"), 2);
+  EXPECT_EQ(runAirr({"inspect", file}).status, 0);
+}
+
+TEST_F(TraceCommands, VerifyFindsAReferenceBeyondTheEndOfABlob) {
+  std::string file = writeTrace(End::kSealed, [](TraceWriter& writer) {
+    call(writer, 1, SYS_read, {3, 0x1000, 10}, 10, [&](auto syscall) {
+      auto range = syscall.initWrites(1)[0].initBlob();
+      range.setBlob(writer.addBlob("content", 7));
+      range.setLength(8);
+    });
+  });
+  CommandResult result = runAirr({"verify", file});
+  EXPECT_EQ(result.status, 111);
+  EXPECT_NE(result.error.find("beyond the end of blob 0"), std::string::npos) << result.error;
+}
+
 TEST_F(TraceCommands, InspectSummarises) {
   std::string file = writeTrace(End::kSealed);
   CommandResult text = runAirr({"inspect", file});

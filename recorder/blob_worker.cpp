@@ -1,0 +1,263 @@
+#include "recorder/blob_worker.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <bit>
+#include <climits>
+#include <exception>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "recorder/files.h"
+#include "schema/error.h"
+
+namespace airr {
+namespace {
+
+constexpr size_t kChunk = 1 << 20;
+
+// The mask without the core that the calling thread is pinned to, unless nothing else is left.
+std::vector<uint64_t> besidesOwnCore(std::span<const uint64_t> mask) {
+  std::vector<uint64_t> others(mask.begin(), mask.end());
+  std::vector<uint64_t> own(1024);
+  const long bytes =
+      ::syscall(SYS_sched_getaffinity, 0, own.size() * sizeof(uint64_t), own.data());
+  if (bytes <= 0) return others;
+  int cores = 0;
+  for (uint64_t word : own) cores += std::popcount(word);
+  if (cores != 1) return others;
+  bool any = false;
+  for (size_t i = 0; i < others.size() && i < own.size(); ++i) {
+    others[i] &= ~own[i];
+    any = any || others[i] != 0;
+  }
+  return any ? others : std::vector<uint64_t>(mask.begin(), mask.end());
+}
+
+std::string pathOf(int fd) {
+  char path[PATH_MAX];
+  const ssize_t length =
+      ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path);
+  return length > 0 ? std::string(path, static_cast<size_t>(length)) : "a file";
+}
+
+Error changed(int fd) {
+  return Error(ExitCode::kFailure,
+               "'" + pathOf(fd) + "' was changed while it was being recorded, so the trace would "
+               "not have what the session ran",
+               "record again when nothing replaces it");
+}
+
+}  // namespace
+
+// The compressed bytes of one blob on their way into frames, and into the cache if it is to have
+// them.
+class BlobWorker::Output {
+ public:
+  Output(BlobWorker& worker, const std::optional<FileVersion>& cacheAs)
+      : worker_(worker), buffer_(worker.pending_), cacheAs_(cacheAs) {
+    buffer_.resize(kPart);
+    if (cacheAs_) draft_.emplace(worker.cache_);
+    ZSTD_CCtx_reset(worker_.context_.get(), ZSTD_reset_session_only);
+  }
+
+  void compress(Bytes in, ZSTD_EndDirective directive) {
+    ZSTD_inBuffer input{in.data(), in.size(), 0};
+    size_t left;
+    do {
+      if (used_ == kPart) writePart();
+      ZSTD_outBuffer output{buffer_.data(), kPart, used_};
+      left = ZSTD_compressStream2(worker_.context_.get(), &output, &input, directive);
+      if (ZSTD_isError(left)) {
+        throw Error(ExitCode::kFailure, std::string("zstd: ") + ZSTD_getErrorName(left));
+      }
+      used_ = output.pos;
+    } while (directive == ZSTD_e_continue ? input.pos < input.size : left > 0);
+  }
+
+  // After ZSTD_e_end.
+  void finish(const Digest& sha256, uint64_t size) {
+    const Bytes rest(buffer_.data(), used_);
+    worker_.frames_.blob(sha256, size, encoding_, rest);
+    if (!draft_) return;
+    draft_->append(rest);
+    draft_->commit(*cacheAs_, sha256);
+  }
+
+  void forgetCache() { draft_.reset(); }
+
+ private:
+  void writePart() {
+    worker_.frames_.part(encoding_, {buffer_.data(), used_});
+    if (draft_) draft_->append({buffer_.data(), used_});
+    encoding_ = Encoding::kZstdContinue;
+    used_ = 0;
+  }
+
+  BlobWorker& worker_;
+  std::vector<uint8_t>& buffer_;
+  size_t used_ = 0;
+  Encoding encoding_ = Encoding::kZstdStart;
+  const std::optional<FileVersion>& cacheAs_;
+  std::optional<BlobCache::Draft> draft_;
+};
+
+BlobWorker::BlobWorker(FrameWriter& frames, const BlobCache& cache,
+                       std::span<const uint64_t> affinity)
+    : frames_(frames), cache_(cache) {
+  std::vector<uint64_t> cores = besidesOwnCore(affinity);
+  // The mediator's signals are for its own thread. SIGSEGV stays: it serves RDTSC
+  // (mediator/own_time.h).
+  sigset_t most, before;
+  sigfillset(&most);
+  sigdelset(&most, SIGSEGV);
+  pthread_sigmask(SIG_SETMASK, &most, &before);
+  thread_ = std::thread([this, cores = std::move(cores)] { run(cores); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+BlobWorker::~BlobWorker() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  queued_.notify_one();
+  thread_.join();
+}
+
+void BlobWorker::put(BlobJob job) {
+  const uint64_t size = job.bytes.size();
+  const size_t files = job.file ? 1 : 0;
+  {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [&] {
+      return dead_ || ((waiting_ == 0 || waiting_ + size <= kMaxWaiting) &&
+                       filesWaiting_ + files <= kMaxFilesWaiting);
+    });
+    if (!dead_) {
+      waiting_ += size;
+      filesWaiting_ += files;
+      queue_.push_back(std::move(job));
+    }
+  }
+  queued_.notify_one();
+  frames_.check();
+}
+
+void BlobWorker::drain() {
+  {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [&] { return dead_ || queue_.empty(); });
+  }
+  frames_.check();
+}
+
+void BlobWorker::run(std::vector<uint64_t> affinity) {
+  if (!affinity.empty()) {
+    // Without it the thread only runs where it is slower.
+    ::syscall(SYS_sched_setaffinity, 0, affinity.size() * sizeof(uint64_t), affinity.data());
+  }
+  try {
+    workUntilStopped();
+  } catch (const Error& error) {
+    frames_.fail(error);
+  } catch (const std::exception& error) {
+    frames_.fail(Error(ExitCode::kFailure,
+                       std::string("cannot write a blob to the trace: ") + error.what()));
+  }
+  {
+    std::lock_guard lock(mutex_);
+    dead_ = true;
+  }
+  done_.notify_one();
+}
+
+void BlobWorker::workUntilStopped() {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    queued_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (stop_) return;
+    BlobJob& job = queue_.front();  // a deque's elements stay where they are
+    const uint64_t size = job.bytes.size();
+    const size_t files = job.file ? 1 : 0;
+    lock.unlock();
+    write(job);
+    lock.lock();
+    const BlobJob written = std::move(job);  // freed without the lock
+    queue_.pop_front();
+    waiting_ -= size;
+    filesWaiting_ -= files;
+    lock.unlock();
+    done_.notify_one();
+  }
+}
+
+void BlobWorker::write(BlobJob& job) {
+  if (!job.sha256 && !job.file) job.sha256 = sha256(job.bytes);
+  if (job.sha256 && written_.contains(*job.sha256)) {
+    const uint64_t size = job.cached ? job.cached->size : job.bytes.size();
+    frames_.blob(*job.sha256, size, Encoding::kSame, {});
+    return;
+  }
+  if (job.cached && writeCached(job)) {
+    // Done.
+  } else if (job.file) {
+    writeFile(job);
+  } else {
+    writeBytes(job);
+  }
+  written_.insert(*job.sha256);
+}
+
+bool BlobWorker::writeCached(BlobJob& job) {
+  const auto stored = BlobCache::read(*job.cached);
+  if (!stored || stored->empty()) return false;
+  Bytes rest = *stored;
+  Encoding encoding = Encoding::kZstdStart;
+  while (rest.size() > kPart) {
+    frames_.part(encoding, rest.first(kPart));
+    rest = rest.subspan(kPart);
+    encoding = Encoding::kZstdContinue;
+  }
+  frames_.blob(*job.sha256, job.cached->size, encoding, rest);
+  return true;
+}
+
+void BlobWorker::writeBytes(BlobJob& job) {
+  Output output(*this, job.cacheAs);
+  output.compress(job.bytes, ZSTD_e_end);
+  output.finish(*job.sha256, job.bytes.size());
+}
+
+void BlobWorker::writeFile(BlobJob& job) {
+  const int fd = job.file.get();
+  Output output(*this, job.cacheAs);
+  Sha256 hash;
+  uint64_t size = 0;
+  chunk_.resize(kChunk);
+  for (size_t n = kChunk; n == kChunk;) {
+    const ssize_t got = readWhole(fd, chunk_, size);
+    if (got < 0) throw systemError("cannot read '" + pathOf(fd) + "' to record it");
+    n = static_cast<size_t>(got);
+    size += n;
+    if (size > kMaxBlob) throw changed(fd);
+    const Bytes bytes(chunk_.data(), n);
+    hash.update(bytes);
+    output.compress(bytes, n == kChunk ? ZSTD_e_continue : ZSTD_e_end);
+  }
+  const Digest sha256 = hash.finish();
+  struct stat status;
+  const bool stayed = job.cacheAs && size == job.cacheAs->size && ::fstat(fd, &status) == 0 &&
+                      FileVersion::of(status) == *job.cacheAs;
+  if ((job.mustStay && !stayed) || (job.sha256 && sha256 != *job.sha256)) throw changed(fd);
+  if (!stayed) output.forgetCache();
+  job.sha256 = sha256;
+  output.finish(sha256, size);
+}
+
+}  // namespace airr

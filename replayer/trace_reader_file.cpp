@@ -1,0 +1,152 @@
+#include "replayer/trace_reader_file.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "recorder/files.h"
+#include "recorder/frame.h"
+
+namespace airr {
+namespace {
+
+UniqueFd openTrace(const std::string& path) {
+  UniqueFd file = openOwn(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file) {
+    throw Error(ExitCode::kUnreadable,
+                "cannot open the trace '" + path + "': " + std::strerror(errno));
+  }
+  return file;
+}
+
+uint64_t sizeOf(const std::string& path, int fd) {
+  struct stat status;
+  if (::fstat(fd, &status) != 0) throw systemError("cannot inspect '" + path + "'");
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ExitCode::kUnreadable, "'" + path + "' is not a trace: not a regular file");
+  }
+  return static_cast<uint64_t>(status.st_size);
+}
+
+}  // namespace
+
+TraceFile::TraceFile(const std::string& path, const KeyStore* keys)
+    : path_(path), file_(openTrace(path)), size_(sizeOf(path, file_.get())) {
+  readHeader(keys);
+}
+
+void TraceFile::read(uint64_t offset, std::span<uint8_t> to) const {
+  const ssize_t n = readWhole(file_.get(), to, offset);
+  if (n < 0) throw systemError("cannot read '" + path_ + "'");
+  if (static_cast<size_t>(n) < to.size()) throw unreadable("became shorter while it was read");
+}
+
+Error TraceFile::unreadable(const std::string& why, std::string remedy) const {
+  return Error(ExitCode::kUnreadable, "'" + path_ + "' " + why, std::move(remedy));
+}
+
+void TraceFile::readHeader(const KeyStore* keys) {
+  const Error truncated =
+      unreadable("ends inside its header, after " + std::to_string(size_) + " bytes",
+                 "the recording ended before its first event; there is nothing to read");
+  std::array<uint8_t, kFilePrefixSize> prefix{};
+  const std::span<uint8_t> start =
+      std::span(prefix).first(std::min<uint64_t>(size_, kFilePrefixSize));
+  read(0, start);
+  const size_t magic = std::min(kFileMagic.size(), start.size());
+  if (std::memcmp(start.data(), kFileMagic.data(), magic) != 0) {
+    throw unreadable("is not a trace: it does not begin as one",
+                     "name a file that 'airr record' wrote");
+  }
+  if (start.size() < kFilePrefixSize) throw truncated;
+  uint32_t version, length;
+  std::memcpy(&version, prefix.data() + 8, sizeof version);
+  std::memcpy(&length, prefix.data() + 12, sizeof length);
+  if (version != kFormatVersion) {
+    throw Error(ExitCode::kVersion,
+                "'" + path_ + "' has trace format version " + std::to_string(version) +
+                    "; this airr knows version " + std::to_string(kFormatVersion),
+                "use the airr that recorded it, or a later one");
+  }
+  if (length == 0 || length % sizeof(capnp::word) != 0 || length > kMaxHeaderMessage) {
+    throw unreadable("has a damaged header: its length is impossible");
+  }
+  firstFrame_ = kFilePrefixSize + length + kTagSize;
+  if (size_ < firstFrame_) throw truncated;
+
+  headerWords_ = kj::heapArray<capnp::word>(length / sizeof(capnp::word));
+  read(kFilePrefixSize, {reinterpret_cast<uint8_t*>(headerWords_.begin()), length});
+  read(kFilePrefixSize + length, tag_);
+  decodeHeader();
+  if (keys != nullptr) authenticateHeader(*keys, prefix);
+}
+
+void TraceFile::decodeHeader() {
+  const std::string damaged = "has a damaged header: ";
+  if (messageSize(headerWords_) != headerWords_.size()) {
+    throw unreadable(damaged + "its message is not whole");
+  }
+  try {
+    headerMessage_.emplace(headerWords_, limitsFor(headerWords_.size()));
+    header_ = headerMessage_->getRoot<schema::Header>();
+    header_.totalSize();  // follows every pointer
+  } catch (const kj::Exception& exception) {
+    throw unreadable(damaged + exception.getDescription().cStr());
+  }
+  if (header_.getSessionId().size() != kSessionIdSize) {
+    throw unreadable(damaged + "its session id has a wrong length");
+  }
+}
+
+void TraceFile::authenticateHeader(const KeyStore& keys, Bytes prefix) {
+  const auto sessionId = header_.getSessionId();
+  const SessionKey key = keys.sessionKey({sessionId.begin(), sessionId.size()});
+  const auto keyId = header_.getKeyId();
+  if (!std::ranges::equal(keyId, key.rootId)) {
+    throw Error(ExitCode::kWrongKey,
+                "'" + path_ + "' was recorded with the key " + hex({keyId.begin(), keyId.size()}) +
+                    ", and the key '" + keys.path() + "' is " + hex(key.rootId),
+                "set AIRR_KEY_FILE to the key of the user who recorded it");
+  }
+  const Bytes message(reinterpret_cast<const uint8_t*>(headerWords_.begin()),
+                      headerWords_.size() * sizeof(capnp::word));
+  if (!equal(Chain(key).fileTag(prefix, message), tag_)) {
+    throw Error(ExitCode::kTampered,
+                "the header " + byteRange(0, firstFrame_) + " of '" + path_ +
+                    "' was altered: its tag does not match",
+                "nothing in this file can be relied on; use an unaltered copy");
+  }
+  key_ = key;
+}
+
+size_t messageSize(kj::ArrayPtr<const capnp::word> words) {
+  if (words.size() == 0) return 0;
+  auto table = [&](uint64_t i) {
+    uint32_t entry;
+    std::memcpy(&entry, words.asBytes().begin() + i * sizeof entry, sizeof entry);
+    return entry;
+  };
+  const uint64_t segments = uint64_t{table(0)} + 1;
+  if (segments > kMaxSegments) return 0;
+  uint64_t size = segments / 2 + 1;
+  if (size > words.size()) return 0;
+  for (uint64_t i = 1; i <= segments; ++i) size += table(i);
+  return size <= words.size() ? size : 0;
+}
+
+// A reader may visit a field more than once, but a message of few bytes must not grow into a long
+// walk (Cap'n Proto encoding, "Amplification Attack").
+capnp::ReaderOptions limitsFor(size_t words) {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = 64 * words + 4096;
+  options.nestingLimit = 64;
+  return options;
+}
+
+std::string byteRange(uint64_t from, uint64_t to) {
+  return "(bytes " + std::to_string(from) + "-" + std::to_string(to) + ")";
+}
+
+}  // namespace airr
