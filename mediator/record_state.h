@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "mediator/open_files.h"
@@ -23,8 +24,6 @@
 #include "schema/unique_fd.h"
 
 namespace airr {
-
-
 
 struct Task;
 
@@ -48,6 +47,8 @@ struct TrapSite {
   bool generated = false;   // not of a file, but of memory that was made executable
   uint8_t original = 0;     // the byte at a generated site
 };
+
+using FileTrapSite = std::pair<uint64_t, TrapSite>;  // and its offset in the file
 
 struct SharedObjectState;
 

@@ -110,8 +110,9 @@ void Recording::launch() {
   KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
   if (keys.created())
     fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
-  trace_ = std::make_unique<TraceWriter>(options_.tracePath, keys.sessionKey(sessionId), message,
-                                         affinity_);
+  const SessionKey key = keys.sessionKey(sessionId);
+  trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);
+  programNotes_ = std::make_unique<FileNotes>(key.cache, "rdrand1");
 
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&

@@ -11,6 +11,7 @@
 #include "mediator/memory_map.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
+#include "recorder/file_notes.h"
 #include "recorder/trace_writer.h"
 
 namespace airr {
@@ -124,6 +125,7 @@ class Recording {
   void noteRemapping(AddressSpace&, uint64_t from, uint64_t fromLength, uint64_t to,
                      uint64_t toLength);
   std::shared_ptr<SharedObjectState> findShared(uint64_t device, uint64_t inode);
+  std::vector<FileTrapSite> findTrapSites(int file);
   std::vector<uint64_t> patchTrapSites(Task&, int file, uint32_t blob, uint64_t start,
                                        uint64_t length, uint64_t offset);
   void noteProtection(Task&, schema::Syscall::Builder);
@@ -147,7 +149,8 @@ class Recording {
   std::vector<std::unique_ptr<Task>> graves_;      // dead in this round, still referenced
   std::vector<std::shared_ptr<Domain>> domains_;
   std::vector<std::weak_ptr<SharedObjectState>> sharedObjects_;
-  std::map<uint32_t, std::vector<std::pair<uint64_t, TrapSite>>> trapSitesOfBlob_;
+  std::map<uint32_t, std::vector<FileTrapSite>> trapSitesOfBlob_;
+  std::unique_ptr<FileNotes> programNotes_;  // where program files have them
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
   Tid root_{};

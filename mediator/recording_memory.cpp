@@ -31,6 +31,38 @@ bool isShared(uint64_t flags) {
   return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 }
 
+TrapSite trapSiteOf(const RdrandSite& found) {
+  return {found.kind == RdrandSite::Kind::kRdseed, found.length,
+          static_cast<uint8_t>(found.operandBits / 8), found.reg};
+}
+
+// A site in a note: 8 bytes of offset, then kind, length, operand bytes and destination.
+constexpr size_t kNoteOfSite = 12;
+
+std::vector<uint8_t> encodeTrapSites(const std::vector<FileTrapSite>& sites) {
+  std::vector<uint8_t> note(sites.size() * kNoteOfSite);
+  uint8_t* to = note.data();
+  for (const auto& [offset, site] : sites) {
+    memcpy(to, &offset, sizeof offset);
+    const uint8_t rest[] = {site.seed, site.length, site.operandBytes, site.destination};
+    memcpy(to + sizeof offset, rest, sizeof rest);
+    to += kNoteOfSite;
+  }
+  return note;
+}
+
+std::vector<FileTrapSite> decodeTrapSites(const std::vector<uint8_t>& note) {
+  std::vector<FileTrapSite> sites;
+  for (size_t at = 0; at + kNoteOfSite <= note.size(); at += kNoteOfSite) {
+    const uint8_t* from = note.data() + at;
+    uint64_t offset;
+    memcpy(&offset, from, sizeof offset);
+    from += sizeof offset;
+    sites.push_back({offset, {from[0] != 0, from[1], from[2], from[3]}});
+  }
+  return sites;
+}
+
 const MappedRegion* regionAt(const std::vector<MappedRegion>& regions, uint64_t address) {
   for (const MappedRegion& region : regions)
     if (region.start.value <= address && address < region.end.value) return &region;
@@ -175,26 +207,31 @@ void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
   }
 }
 
+// Where a program file has RDRAND and RDSEED. Scanning takes 0.3 ms a megabyte, so the result is kept
+// for later sessions.
+std::vector<FileTrapSite> Recording::findTrapSites(int file) {
+  struct stat s {};
+  if (fstat(file, &s) != 0 || s.st_size <= 0) return {};
+  const FileVersion version = FileVersion::of(s);
+  if (const auto note = programNotes_->find(version)) return decodeTrapSites(*note);
+  const auto size = static_cast<size_t>(s.st_size);
+  void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  if (content == MAP_FAILED) throw systemError("mapping a program file to look for RDRAND");
+  std::vector<FileTrapSite> sites;
+  for (const RdrandSite& found : scanForRdrand({static_cast<const uint8_t*>(content), size}))
+    sites.push_back({found.offset, trapSiteOf(found)});
+  munmap(content, size);
+  programNotes_->keep(version, encodeTrapSites(sites));
+  return sites;
+}
+
 // Replaces RDRAND and RDSEED in newly mapped code by int3, whose trap the mediator answers. Returns
 // the addresses that were changed.
 std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t blob, uint64_t start,
                                                 uint64_t length, uint64_t offset) {
   auto known = trapSitesOfBlob_.find(blob);
-  if (known == trapSitesOfBlob_.end()) {
-    std::vector<std::pair<uint64_t, TrapSite>> sites;
-    struct stat s {};
-    if (fstat(file, &s) == 0 && s.st_size > 0) {
-      const auto size = static_cast<size_t>(s.st_size);
-      void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-      if (content == MAP_FAILED) throw systemError("mapping a program file to look for RDRAND");
-      for (const RdrandSite& found : scanForRdrand({static_cast<const uint8_t*>(content), size}))
-        sites.push_back({found.offset,
-                         {found.kind == RdrandSite::Kind::kRdseed, found.length,
-                          static_cast<uint8_t>(found.operandBits / 8), found.reg}});
-      munmap(content, size);
-    }
-    known = trapSitesOfBlob_.emplace(blob, std::move(sites)).first;
-  }
+  if (known == trapSitesOfBlob_.end())
+    known = trapSitesOfBlob_.emplace(blob, findTrapSites(file)).first;
   std::vector<uint64_t> changed;
   for (const auto& [at, site] : known->second) {
     if (at < offset || at - offset + site.length > length) continue;
@@ -260,12 +297,10 @@ void Recording::patchGenerated(Task& task, uint64_t start, uint64_t end,
       const MappedRegion* region = regionAt(regions, address.value);
       if (region == nullptr || region->shared || region->inode != 0) continue;
       if (!task.tracee.forceWrite(address, &kInt3, 1)) throw TraceeGone{task.tracee.tid()};
-      task.space->trapSites[address.value] = {found.kind == RdrandSite::Kind::kRdseed,
-                                              found.length,
-                                              static_cast<uint8_t>(found.operandBits / 8),
-                                              found.reg,
-                                              true,
-                                              code[found.offset]};
+      TrapSite site = trapSiteOf(found);
+      site.generated = true;
+      site.original = code[found.offset];
+      task.space->trapSites[address.value] = site;
       changed.insert(address.value);
     }
   }

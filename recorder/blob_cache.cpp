@@ -1,12 +1,14 @@
 #include "recorder/blob_cache.h"
 
 #include <dirent.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <span>
 #include <utility>
@@ -44,13 +46,6 @@ std::string cachePath() {
   return {};
 }
 
-std::string fileName(const FileVersion& version) {
-  char name[48];
-  std::snprintf(name, sizeof name, "%llx-%llx", static_cast<unsigned long long>(version.device),
-                static_cast<unsigned long long>(version.inode));
-  return name;
-}
-
 constexpr int64_t nanoseconds(const timespec& time) {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
@@ -62,21 +57,42 @@ FileVersion FileVersion::of(const struct stat& status) {
           nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
 }
 
-BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
-    : key_(key), capacity_(capacity) {
+int64_t FileVersion::age() const {
+  timespec now;
+  // Not through the vDSO: the calling thread may have RDTSC trapped (mediator/own_time.h).
+  ::syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+  return nanoseconds(now) - changed;
+}
+
+bool FileVersion::isSettled() const {
+  constexpr int64_t kTick = 50'000'000;
+  return size > 0 && age() > kTick;
+}
+
+std::string FileVersion::cacheName() const {
+  char name[48];
+  std::snprintf(name, sizeof name, "%llx-%llx", static_cast<unsigned long long>(device),
+                static_cast<unsigned long long>(inode));
+  return name;
+}
+
+UniqueFd openCacheDirectory() {
   const std::string path = cachePath();
-  if (path.empty() || !makePrivateDirectory(path)) return;
+  if (path.empty() || !makePrivateDirectory(path)) return {};
   UniqueFd directory = openOwn(path, O_RDONLY | O_DIRECTORY);
   struct stat status;
-  if (!directory || ::fstat(directory.get(), &status) != 0) return;
-  if (status.st_uid != ::geteuid() || (status.st_mode & 077) != 0) return;
-  directory_ = std::move(directory);
+  if (!directory || ::fstat(directory.get(), &status) != 0) return {};
+  if (status.st_uid != ::geteuid() || (status.st_mode & 077) != 0) return {};
+  return directory;
 }
+
+BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
+    : key_(key), capacity_(capacity), directory_(openCacheDirectory()) {}
 
 std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) const {
   if (!directory_) return std::nullopt;
   UniqueFd file =
-      openOwn(directory_.get(), fileName(version), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+      openOwn(directory_.get(), version.cacheName(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   struct stat status;
   if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
 
@@ -136,7 +152,7 @@ void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) 
   header.mac = Hmac(cache_.key_).tag({authenticatedOf(header)});
   const int directory = cache_.directory_.get();
   if (::pwrite(file_.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
-      ::renameat(directory, name_.c_str(), directory, fileName(version).c_str()) != 0) {
+      ::renameat(directory, name_.c_str(), directory, version.cacheName().c_str()) != 0) {
     return drop();
   }
   file_.reset();

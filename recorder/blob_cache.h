@@ -30,7 +30,19 @@ struct FileVersion {
   int64_t modified = 0, changed = 0;  // nanoseconds since 1970
   static FileVersion of(const struct stat& status);
   bool operator==(const FileVersion&) const = default;
+  // How long ago the file was changed, its metadata included; nanoseconds.
+  int64_t age() const;
+  // Whether a later change of the file is sure to give another version. Kernels stamp files with a
+  // clock that ticks every 1 to 10 ms (current_time() in fs/inode.c), so two contents within a tick
+  // may look alike. Files of /proc and /sys change without a stamp, but have no true size.
+  bool isSettled() const;
+  // The beginning of the names of what is cached for the file: one an inode.
+  std::string cacheName() const;
 };
+
+// The cache's directory, made if it is missing. Nothing: there is none, or it is not private to
+// this user.
+UniqueFd openCacheDirectory();
 
 class BlobCache {
  public:

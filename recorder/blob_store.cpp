@@ -1,11 +1,9 @@
 #include "recorder/blob_store.h"
 
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <ctime>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -45,22 +43,6 @@ FileVersion versionOf(int fd) {
   return FileVersion::of(status);
 }
 
-// How long ago the file was changed, its metadata included.
-int64_t age(const FileVersion& version) {
-  timespec now;
-  // Not through the vDSO: the calling thread may have RDTSC trapped (mediator/own_time.h).
-  ::syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec - version.changed;
-}
-
-// Whether a later change of the file is sure to give another version. Kernels stamp files with a
-// clock that ticks every 1 to 10 ms (current_time() in fs/inode.c), so two contents within a tick
-// may look alike. Files of /proc and /sys change without a stamp, but have no true size.
-bool isSettled(const FileVersion& version) {
-  constexpr int64_t kTick = 50'000'000;
-  return version.size > 0 && age(version) > kTick;
-}
-
 struct VersionHash {
   size_t operator()(const FileVersion& version) const {
     return XXH3_64bits(&version, sizeof version);
@@ -98,7 +80,7 @@ class BlobStore::Impl {
   uint32_t addFile(int fd, bool isProgram) {
     const FileVersion version = versionOf(fd);
     if (auto same = files_.find(version); same != files_.end()) return same->second;
-    const bool settled = isSettled(version);
+    const bool settled = version.isSettled();
 
     BlobJob job;
     bool wait = false, known = settled;
@@ -107,7 +89,7 @@ class BlobStore::Impl {
       if ((job.cached = cache_.find(version))) {
         job.sha256 = job.cached->sha256;
         job.file = duplicate(fd);  // should the cache fail
-      } else if (isProgram && version.size >= kReadLater && age(version) > kUnchangedFor) {
+      } else if (isProgram && version.size >= kReadLater && version.age() > kUnchangedFor) {
         job.file = duplicateReadable(fd);
         job.mustStay = true;
       }
