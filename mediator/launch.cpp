@@ -40,7 +40,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
     limit.rlim_cur = std::min<rlim_t>(options.stackLimit, limit.rlim_max);
     setrlimit(RLIMIT_STACK, &limit);
   }
-  int error = -installFilter(options.exemption);
+  int error = -options.filter.install();
   if (error == 0) {
     if (options.programFd >= 0) {
       syscall(SYS_execveat, options.programFd, "", argv, envp, AT_EMPTY_PATH);

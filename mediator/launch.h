@@ -18,7 +18,7 @@ struct LaunchOptions {
   int programFd = -1;                    // execute this descriptor instead
   std::vector<std::string> arguments;
   std::vector<std::string> environment;
-  Exemption exemption = Exemption::kNone;
+  Filter filter;
   bool newSession = false;               // setsid: away from the terminal's signals
   uint64_t stackLimit = 0;               // RLIMIT_STACK to set, 0: leave
 };

@@ -6,6 +6,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <utility>
+
 namespace airr {
 namespace {
 
@@ -13,10 +16,12 @@ constexpr size_t kMost = 64;  // duplicates held for one process
 constexpr long kPidfdGetfd = 438;
 constexpr long kPidfdOpen = 434;
 
-// File systems (statfs(2), f_type) whose reads neither depend on who reads nor wait for anybody.
-bool isLocal(int fd) {
+}  // namespace
+
+bool isOnLocalFileSystem(int fd) {
   struct statfs fs {};
   if (fstatfs(fd, &fs) != 0) return false;
+  // statfs(2), f_type
   switch (static_cast<uint32_t>(fs.f_type)) {
     case 0xef53:      // ext2, ext3, ext4
     case 0x58465342:  // xfs
@@ -33,31 +38,45 @@ bool isLocal(int fd) {
   }
 }
 
-}  // namespace
+UniqueFd OpenFiles::borrow(Tid process, int fd) {
+  if (!process_) process_.reset(static_cast<int>(syscall(kPidfdOpen, raw(process), 0)));
+  return UniqueFd(static_cast<int>(syscall(kPidfdGetfd, process_.get(), fd, 0)));
+}
 
 OpenFile* OpenFiles::find(Tid process, int fd) {
-  if (fd < 0) return nullptr;
+  if (fd < 0) {
+    errno = EBADF;
+    return nullptr;
+  }
   if (auto known = files_.find(fd); known != files_.end()) return &known->second;
-  if (!process_) process_.reset(static_cast<int>(syscall(kPidfdOpen, raw(process), 0)));
-  UniqueFd duplicate(static_cast<int>(syscall(kPidfdGetfd, process_.get(), fd, 0)));
+  UniqueFd duplicate = borrow(process, fd);
   struct stat s {};
   if (!duplicate || fstat(duplicate.get(), &s) != 0) return nullptr;
+  return &enter(fd, std::move(duplicate), s);
+}
+
+OpenFile& OpenFiles::adopt(int fd, UniqueFd own, const struct stat& status) {
+  return enter(fd, std::move(own), status);
+}
+
+OpenFile& OpenFiles::enter(int fd, UniqueFd own, const struct stat& s) {
   if (files_.size() >= kMost) files_.clear();
   OpenFile& file = files_[fd];
+  file = OpenFile();
   file.device = s.st_dev;
   file.inode = s.st_ino;
   if (S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5)) {
     file.kind = OpenFile::Kind::kZeroDevice;
   } else if (S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) {
-    file.kind = !isLocal(duplicate.get()) ? OpenFile::Kind::kForeign
-                : S_ISREG(s.st_mode)      ? OpenFile::Kind::kRegular
-                                          : OpenFile::Kind::kDirectory;
+    file.kind = !isOnLocalFileSystem(own.get()) ? OpenFile::Kind::kForeign
+                : S_ISREG(s.st_mode)            ? OpenFile::Kind::kRegular
+                                                : OpenFile::Kind::kDirectory;
     if (!S_ISDIR(s.st_mode) || file.kind == OpenFile::Kind::kDirectory)
-      file.fd = std::move(duplicate);
+      file.fd = std::move(own);
     else
       file.kind = OpenFile::Kind::kOther;
   }
-  return &file;
+  return file;
 }
 
 void OpenFiles::forget(int fd) { files_.erase(fd); }

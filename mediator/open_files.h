@@ -7,6 +7,8 @@
 // description, its locks among them, alive.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -30,10 +32,19 @@ struct OpenFile {
   std::string path;  // as the process sees it; filled by whoever needs it first
 };
 
+// Whether a descriptor is on a file system whose reads neither depend on who reads nor wait for
+// anybody.
+bool isOnLocalFileSystem(int fd);
+
 class OpenFiles {
  public:
-  // Nothing: the process has no such descriptor. Valid until the next call of a member.
+  // Nothing: the process has no such descriptor (errno is EBADF then), or it cannot be duplicated.
+  // Valid until the next call of a member.
   OpenFile* find(Tid process, int fd);
+  // The process was given a duplicate of `own` as its descriptor `fd`.
+  OpenFile& adopt(int fd, UniqueFd own, const struct stat& status);
+  // A duplicate of what `find` has none of, for the moment; errno as with find().
+  UniqueFd borrow(Tid process, int fd);
   // Only what was found before.
   const OpenFile* known(int fd) const {
     auto found = files_.find(fd);
@@ -44,6 +55,8 @@ class OpenFiles {
   void forgetAll();
 
  private:
+  OpenFile& enter(int fd, UniqueFd own, const struct stat& status);
+
   UniqueFd process_;  // pidfd
   std::map<int, OpenFile> files_;
 };

@@ -2,6 +2,7 @@
 // Internal to the mediator; one thread.
 #pragma once
 
+#include <fcntl.h>
 #include <signal.h>
 
 #include <array>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "mediator/known_ranges.h"
 #include "mediator/open_files.h"
 #include "mediator/own_time.h"
 #include "mediator/scratch_arena.h"
@@ -62,6 +64,10 @@ struct SharedMapping {
 constexpr uint32_t kSetMdwe = 65, kGetMdwe = 66;
 constexpr uint64_t kMdweNoInherit = 2;
 
+// open(2) flags with which nothing is written or made. The last is the kernel's O_LARGEFILE.
+constexpr uint64_t kReadingOpen =
+    O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | 0100000;
+
 // Shared by tasks made with CLONE_VM.
 struct AddressSpace {
   std::shared_ptr<Domain> domain;
@@ -71,6 +77,8 @@ struct AddressSpace {
   // Digests of the pages as of the last forced point; replay has their content.
   std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
   ScratchArena scratch;
+  KnownRanges known;
+  uint32_t mapOperations = 0;  // since exec; each can split a mapping or two
   // The gate logs clock reads only while they are frequent: looking at its log costs a read of
   // tracee memory at every stop.
   bool gateArmed = false;
@@ -160,7 +168,11 @@ struct Task {
   // Where its record ends. A signal that finds it still there can be delivered there.
   struct Position {
     uint64_t instruction = 0, stack = 0, result = 0;
-    bool operator==(const Position&) const = default;
+    // The stack of a notified call is not known: 0.
+    bool operator==(const Position& other) const {
+      return instruction == other.instruction && result == other.result &&
+             (stack == other.stack || stack == 0 || other.stack == 0);
+    }
   };
   Position position;
   CallInfo entry;  // of the seccomp stop it is at, or inside of

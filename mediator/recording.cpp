@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -57,8 +59,13 @@ int Recording::run() {
   signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an error of the trace, not our end
   struct sigaction children {};
   children.sa_handler = SIG_DFL;
-  children.sa_flags = SA_NOCLDSTOP;  // a stop wakes waitpid; it need not signal as well
   sigaction(SIGCHLD, &children, nullptr);
+  sigset_t childSignal;
+  sigemptyset(&childSignal);
+  sigaddset(&childSignal, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &childSignal, nullptr);
+  childSignals_.reset(signalfd(-1, &childSignal, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!childSignals_) throw systemError("signalfd");
   struct sigaction alarm {};
   alarm.sa_handler = onAlarm;
   sigaction(SIGALRM, &alarm, nullptr);
@@ -86,7 +93,7 @@ void Recording::launch() {
   launchOptions.program = program_;
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
-  launchOptions.exemption = Exemption::kGateClock;
+  launchOptions.filter = Filter(notifiedCalls());
 
   capnp::MallocMessageBuilder message;
   auto header = message.initRoot<schema::Header>();
@@ -107,6 +114,10 @@ void Recording::launch() {
   rlimit stack{};
   getrlimit(RLIMIT_STACK, &stack);
   header.setStackLimit(stack.rlim_cur);
+  for (auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
+    rlimit limit{};
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) predictMappings_ = false;
+  }
   KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
   if (keys.created())
     fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
@@ -153,26 +164,83 @@ void Recording::loop() {
   while (!tasks_.empty()) {
     schedule();
     graves_.clear();
-    if (tasks_.empty()) break;
-    int status = 0;
-    pid_t tid = waitpid(-1, &status, __WALL);
-    if (tid < 0) {
-      if (errno == ECHILD) break;
-      if (errno != EINTR) throw systemError("waitpid");
-      forwardSignals();
-      if (gTick) {
-        gTick = 0;
-        onTick();
-      }
-      continue;
-    }
-    Task* task = findTask(Tid{tid});
-    if (task == nullptr) {
-      adopt(Tid{tid}, status);
-      continue;
-    }
-    dispatch(*task, task->tracee.classify(status));
+    if (tasks_.empty() || !awaitEvent()) break;
   }
+}
+
+// Handles one event, or a signal to airr itself. False: there is no task left.
+//
+// Stops are waited for by waitpid, notifications by poll. While no task could make a call that is
+// notified, waitpid alone does, at half the cost. Else SIGCHLD tells poll of a stop: blocked, pending
+// from the first stop on, and taken back only when there seems to be no stop any more.
+bool Recording::awaitEvent() {
+  if (!notifier_ || !anyRuns()) {
+    stopsMayWait_ = true;
+    return takeStop(0);
+  }
+  if (stopsMayWait_) {
+    signalfd_siginfo ignored;
+    (void)!read(childSignals_.get(), &ignored, sizeof ignored);
+    stopsMayWait_ = takeStop(WNOHANG);
+    if (stopsMayWait_) return true;
+  }
+  pollfd sources[] = {{notifier_->descriptor(), POLLIN, 0}, {childSignals_.get(), POLLIN, 0}};
+  if (poll(sources, 2, -1) < 0) {
+    if (errno != EINTR) throw systemError("poll");
+    onInterruption();
+    return true;
+  }
+  if ((sources[0].revents & POLLIN) != 0) {
+    takeNotification();
+    stopsMayWait_ = sources[1].revents != 0;
+    return true;
+  }
+  stopsMayWait_ = true;
+  // POLLHUP: nobody is left to notify; only ends are still to come.
+  return takeStop(sources[1].revents != 0 ? WNOHANG : 0) || !tasks_.empty();
+}
+
+// Tasks in user code may make a call that comes as a notification; all others can only stop.
+bool Recording::anyRuns() const {
+  return std::any_of(domains_.begin(), domains_.end(), [](const auto& domain) {
+    return domain->holder != nullptr && domain->holder->state == TaskState::kRunning;
+  });
+}
+
+// False: there was none, or with no options, there is no task left.
+bool Recording::takeStop(int options) {
+  int status = 0;
+  const pid_t tid = waitpid(-1, &status, __WALL | options);
+  if (tid == 0) return false;
+  if (tid < 0) {
+    if (errno == ECHILD) return false;
+    if (errno != EINTR) throw systemError("waitpid");
+    onInterruption();
+    return true;
+  }
+  if (Task* task = findTask(Tid{tid})) {
+    dispatch(*task, task->tracee.classify(status));
+  } else {
+    adopt(Tid{tid}, status);
+  }
+  return true;
+}
+
+void Recording::takeNotification() {
+  const auto call = notifier_->receive();
+  if (!call) return;
+  Task* task = findTask(call->tid);
+  if (task == nullptr)
+    throw Error(ExitCode::kFailure,
+                "a call of an unknown task " + std::to_string(raw(call->tid)));
+  dispatch(*task, task->tracee.notified(*notifier_, *call));
+}
+
+void Recording::onInterruption() {
+  forwardSignals();
+  if (!gTick) return;
+  gTick = 0;
+  onTick();
 }
 
 // A stop of a task that no clone event has announced yet: the child can be faster than its parent.
@@ -197,11 +265,14 @@ void Recording::dispatch(Task& task, const Stop& stop) {
 void Recording::handleStop(Task& task, const Stop& stop) {
   if (bootstrapping_ && stop.kind == Stop::Kind::kSeccomp) {
     // Between the filter and exec runs our own code (launch.cpp): only execve, or write and exit.
+    if (!notifier_) notifier_ = CallNotifier::ofChild(task.tracee.tid());
     task.tracee.resume(Resume::kContinue);
     return;
   }
   switch (stop.kind) {
-    case Stop::Kind::kSeccomp: return enterCall(task);
+    case Stop::Kind::kSeccomp:
+    case Stop::Kind::kNotified:
+      return enterCall(task);
     case Stop::Kind::kSyscallExit:
       if (task.state == TaskState::kBlocked) return makeReady(task, Continuation::kFinishCall);
       return finishCall(task);

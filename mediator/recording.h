@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "mediator/memory_map.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
+#include "mediator/seccomp_filter.h"
 #include "recorder/file_notes.h"
 #include "recorder/trace_writer.h"
 
@@ -26,6 +28,11 @@ class Recording {
   // recording.cpp: launch, the loop, dispatch
   void launch();
   void loop();
+  bool awaitEvent();
+  bool takeStop(int options);
+  void takeNotification();
+  bool anyRuns() const;
+  void onInterruption();
   void dispatch(Task&, const Stop&);
   void handleStop(Task&, const Stop&);
   void adopt(Tid, int status);
@@ -46,6 +53,7 @@ class Recording {
   void grant(Task&);
   bool contended(const Task&) const;
   void offerBaton(Task& holder);
+  bool turnEnds(const Task&) const;
   void endTurn(Task&);
   void leaveDomain(Task&);
   void merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from);
@@ -77,19 +85,28 @@ class Recording {
   std::string describePath(Task&, int64_t result);
 
   // recording_answers.cpp: calls that the mediator answers in one stop
+  static std::vector<NotifiedWhen> notifiedCalls();
   bool answerHere(Task&);
   bool answerScheduling(Task&);
   bool answerIdentity(Task&);
   bool answerTime(Task&);
   bool answerSignals(Task&);
+  bool answerWith(Task&, int64_t result);
+  bool answerPredictable(Task&);
+  bool answerMapping(Task&);
+  bool predict(Task&, int64_t result);
+
+  // recording_files.cpp: the same on files and names
   bool answerLookup(Task&);
   bool answerFile(Task&);
+  bool answerRead(Task&);
+  bool answerClose(Task&);
+  bool answerStatx(Task&, int fd, uint64_t extraFlags);
+  bool answerOpen(Task&, int dirfd, uint64_t path, uint64_t flags);
   bool answerBytes(Task&, uint64_t to, int64_t result);
   OpenFile* openFile(Task&, int fd);
   void forgetClosedFiles(Task&);
-  bool answerWith(Task&, int64_t result);
-  bool answerPredictable(Task&);
-  bool predict(Task&, int64_t result);
+  int workingDirectory(Task&);
   UniqueFd lookUp(Task&, int dirfd, uint64_t path, bool follow, int& error);
 
   // recording_tasks.cpp: clone, exec, exit
@@ -121,6 +138,7 @@ class Recording {
   bool prepareMapping(Task&);
   void shareMapping(Task&, uint64_t start);
   void noteMapping(Task&, schema::Syscall::Builder, int64_t result);
+  void noteMappingCall(Task&, int64_t result);
   void noteUnmapping(AddressSpace&, uint64_t start, uint64_t length);
   void noteRemapping(AddressSpace&, uint64_t from, uint64_t fromLength, uint64_t to,
                      uint64_t toLength);
@@ -140,6 +158,8 @@ class Recording {
   bool spins(Task&, bool& lost);
   void force(Task&, schema::Forced::Reason);
   bool stepOutOfGate(Task&);
+  static bool standsAtCall(Task&);
+  static bool callsAgain(Task&);
 
   RecordOptions options_;
   std::string program_;
@@ -157,6 +177,12 @@ class Recording {
   int rootStatus_ = 0;
   bool bootstrapping_ = true;
   int launchError_ = 0;
+  std::optional<CallNotifier> notifier_;
+  UniqueFd childSignals_;    // readable after a stop or an end
+  bool stopsMayWait_ = true;  // whether waitpid could have one
+  // Whether what mprotect, munmap and the like will answer is known before. Not with limits on the
+  // address space, or where memory is locked, sealed or of huge pages.
+  bool predictMappings_ = true;
   int launchPipe_ = -1;
   SteadyTime began_;
   SteadyTime now_;  // when the stop at hand was seen

@@ -1,5 +1,6 @@
-// Calls that the mediator answers itself, in one stop instead of two: because the truth is its own
-// (the affinity that the tracees were given), or because it can find out what the kernel would say.
+// Calls that the mediator answers itself, in one stop or notification instead of two stops: because
+// the truth is its own (the affinity that the tracees were given), or because it can find out what the
+// kernel would say.
 //
 // What stands here gives exactly the kernel's answer; whatever is not sure to is left to the kernel.
 #include <fcntl.h>
@@ -7,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -22,6 +24,7 @@
 #include <cstring>
 
 #include "mediator/recording.h"
+#include "recorder/gate/gate.h"
 
 namespace airr {
 namespace {
@@ -34,13 +37,42 @@ constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 // asm/signal.h); with others its answer to a later query is not what was set.
 constexpr uint64_t kKeptActionFlags = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK |
                                       SA_RESTART | SA_NODEFER | SA_RESETHAND | 0x04000000;
+constexpr uint64_t kSetFs = 0x1002;            // ARCH_SET_FS (asm/prctl.h)
+constexpr uint64_t kUserEnd = 0x7ffffffff000;  // TASK_SIZE_MAX
 
+bool overlap(uint64_t a, uint64_t b, uint64_t size) {
+  return a != 0 && b != 0 && a < b + size && b < a + size;
+}
 
 }  // namespace
 
+// Those that are all but sure to be answered here: one that is not costs five stops more.
+std::vector<NotifiedWhen> Recording::notifiedCalls() {
+  constexpr auto kWritingOpen = static_cast<uint32_t>(~kReadingOpen);
+  std::vector<NotifiedWhen> result;
+  for (int number :
+       {SYS_stat, SYS_lstat, SYS_newfstatat, SYS_statx, SYS_fstat, SYS_access, SYS_faccessat,
+        SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_getcwd, SYS_lseek, SYS_getdents64, SYS_close,
+        SYS_getpid, SYS_gettid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_set_robust_list,
+        SYS_set_tid_address, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_sched_yield, SYS_rseq,
+        SYS_clone3, SYS_clock_gettime, SYS_munmap, AIRR_SYSCALL})
+    result.push_back({static_cast<uint16_t>(number), {}});
+  result.push_back({SYS_open, {{1, kWritingOpen, 0, {}}}});
+  result.push_back({SYS_openat, {{2, kWritingOpen, 0, {}}}});
+  result.push_back({SYS_fcntl, {{1, 0, 0, {F_GETFL, F_SETFD}}}});
+  result.push_back({SYS_ioctl, {{1, 0, 0, {TCGETS}}}});
+  result.push_back({SYS_arch_prctl, {{0, 0, 0, {kSetFs}}}});
+  result.push_back({SYS_mprotect, {{2, static_cast<uint32_t>(~(PROT_READ | PROT_WRITE)), 0, {}}}});
+  result.push_back({SYS_madvise, {{2, 0, 0, {MADV_DONTNEED}}}});
+  result.push_back({SYS_mmap, {{2, PROT_EXEC, 0, {}}, {3, MAP_SHARED & ~MAP_PRIVATE, MAP_FIXED, {}}}});
+  result.push_back({SYS_prlimit64, {{0, UINT32_MAX, 0, {}}, {2, UINT32_MAX, 0, {}}}});
+  result.push_back({SYS_getrandom, {{1, 0xffffff00, 0, {}}, {2, UINT32_MAX, 0, {}}}});
+  return result;
+}
+
 bool Recording::answerHere(Task& task) {
   return answerFile(task) || answerScheduling(task) || answerPredictable(task) || answerSignals(task) || answerLookup(task) ||
-         answerTime(task) || answerIdentity(task) || answerPrctl(task);
+         answerTime(task) || answerIdentity(task) || answerMapping(task) || answerPrctl(task);
 }
 
 bool Recording::answerWith(Task& task, int64_t result) {
@@ -58,6 +90,7 @@ bool Recording::predict(Task& task, int64_t result) {
   task.outputCall = task.call;
   task.outputModel = task.model;
   fillOutputs(task, call, result);
+  if (task.call.number == SYS_mmap) noteMapping(task, call, result);
   trace_->commit();
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(result)};
   endTurn(task);
@@ -77,19 +110,7 @@ bool Recording::answerPredictable(Task& task) {
       if (!task.process->plain) return false;
       task.clearChildTid = a[0];
       return predict(task, raw(task.tracee.tid()));
-    case SYS_close: {
-      // Of a file that only reads and writes: nothing is left to fail (close(2), NOTES).
-      const OpenFile* file = task.process->files.known(static_cast<int>(a[0]));
-      if (file == nullptr || (file->kind != OpenFile::Kind::kRegular &&
-                              file->kind != OpenFile::Kind::kDirectory))
-        return false;
-      task.process->files.forget(static_cast<int>(a[0]));
-      return predict(task, 0);
-    }
-    case SYS_arch_prctl: {
-      constexpr uint64_t kSetFs = 0x1002, kUserEnd = 0x7ffffffff000;
-      return a[0] == kSetFs && a[1] < kUserEnd && predict(task, 0);
-    }
+    case SYS_arch_prctl: return a[0] == kSetFs && a[1] < kUserEnd && predict(task, 0);
     default: return false;
   }
 }
@@ -163,9 +184,10 @@ bool Recording::answerPrctl(Task& task) {
 bool Recording::answerSignals(Task& task) {
   const uint64_t* a = task.call.arguments;
   switch (task.call.number) {
+    // The kernel carries both out, but what it will answer is known before: nothing can fail, and what
+    // it will write is written already.
     case SYS_rt_sigprocmask: {
-      // With one thread; else the kernel must find another for what is pending (retarget_shared_pending).
-      if (a[3] != kKernelSignalSet || task.process->liveTasks != 1) return false;
+      if (a[3] != kKernelSignalSet || overlap(a[1], a[2], kKernelSignalSet)) return false;
       uint64_t set = 0, next = task.signalMask;
       if (a[1] != 0) {
         if (!task.tracee.readValue({a[1]}, set)) return false;
@@ -178,15 +200,13 @@ bool Recording::answerSignals(Task& task) {
         }
       }
       if (a[2] != 0 && !task.tracee.write({a[2]}, &task.signalMask, kKernelSignalSet)) return false;
-      if (next != task.signalMask) task.tracee.setSignalMask(next);
       task.signalMask = next;
-      return answerWith(task, 0);
+      return predict(task, 0);
     }
     case SYS_rt_sigaction: {
-      // The kernel carries it out, but what it will answer is known before: nothing can fail.
       const uint64_t number = a[0];
       if (number < 1 || number > 64 || number == SIGKILL || number == SIGSTOP ||
-          a[3] != kKernelSignalSet)
+          a[3] != kKernelSignalSet || overlap(a[1], a[2], sizeof(SignalActions::Action)))
         return false;
       SignalActions::Action& current = task.actions->of[number];
       SignalActions::Action next = current;
@@ -255,193 +275,48 @@ bool Recording::answerIdentity(Task& task) {
   }
 }
 
-// Opens (O_PATH) what a task's path names, as the task would find it. Nothing, with `error` 0: not
-// sure. A lookup must not leave the mount that it starts in: /proc/self and /dev/fd mean other
-// things to the mediator, and neither is on the same mount as anything else.
-UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, int& error) {
-  error = 0;
-  std::string name;
-  if (!task.process->plain || !task.tracee.readString({path}, name, PATH_MAX) || name.empty())
-    return {};
-  int from = AT_FDCWD;
-  if (name[0] != '/') {
-    if (dirfd != AT_FDCWD) return {};
-    UniqueFd& directory = task.process->directoryFd;
-    if (!directory) {
-      directory.reset(open(("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd").c_str(),
-                           O_PATH | O_CLOEXEC));
-      struct statfs fs {};
-      constexpr decltype(fs.f_type) kProc = 0x9fa0;  // PROC_SUPER_MAGIC
-      if (!directory || fstatfs(directory.get(), &fs) != 0 || fs.f_type == kProc) {
-        directory.reset();
-        return {};
-      }
-    }
-    from = directory.get();
-  }
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
-  how.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-  UniqueFd found(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
-  if (!found && (errno == ENOENT || errno == ENOTDIR)) error = errno;
-  return found;
-}
-
-OpenFile* Recording::openFile(Task& task, int fd) {
-  Process& process = *task.process;
-  if (process.sharesFiles) process.files.forgetAll();
-  return process.files.find(process.pid, fd);
-}
-
-// Before a call by which descriptors cease to be what they are.
-void Recording::forgetClosedFiles(Task& task) {
-  OpenFiles& files = task.process->files;
+// Calls on mappings that are known to be there, which therefore succeed.
+bool Recording::answerMapping(Task& task) {
+  // Far below vm.max_map_count, each operation making at most two mappings more.
+  constexpr uint32_t kMostOperations = 10'000;
+  constexpr uint64_t kPlainMapping =
+      MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_DENYWRITE | MAP_NORESERVE | MAP_STACK;
   const uint64_t* a = task.call.arguments;
+  AddressSpace& space = *task.space;
   switch (task.call.number) {
-    case SYS_dup2:
-    case SYS_dup3: files.forget(static_cast<int>(a[1])); break;
-    case SYS_close_range:
-      files.forgetRange(static_cast<unsigned>(a[0]), static_cast<unsigned>(a[1]));
+    case SYS_mprotect:
+      if ((a[2] & ~uint64_t{PROT_READ | PROT_WRITE}) != 0) return false;
       break;
-    case SYS_execve:
-    case SYS_execveat:
-    case SYS_exit:
-    case SYS_exit_group:
-    case SYS_unshare:
-    case SYS_flock:  // its lock must end with the process's own descriptors
-      files.forgetAll();
+    case SYS_madvise:
+      if (a[2] != MADV_DONTNEED) return false;
       break;
-    default: break;
-  }
-}
-
-// Ends a read whose `result` bytes are in bytes_.
-bool Recording::answerBytes(Task& task, uint64_t to, int64_t result) {
-  if (result > 0 && !task.tracee.write({to}, bytes_.data(), static_cast<uint64_t>(result))) return false;
-  return answerWith(task, result);
-}
-
-// Reading from regular files and directories of local file systems.
-bool Recording::answerFile(Task& task) {
-  constexpr uint64_t kMost = 1 << 20;
-  const uint64_t* a = task.call.arguments;
-  const auto fd = static_cast<int>(a[0]);
-  switch (task.call.number) {
-    case SYS_read:
-    case SYS_pread64:
-    case SYS_getdents64:
-    case SYS_lseek:
-    case SYS_fstat: break;
-    case SYS_ioctl:
-      if (a[1] != TCGETS) return false;  // isatty(3)
-      break;
-    case SYS_newfstatat: {
-      char first = 1;
-      if (a[3] != AT_EMPTY_PATH || fd < 0 || !task.tracee.readValue({a[1]}, first) || first != 0)
+    case SYS_mmap:
+      if ((a[2] & ~uint64_t{PROT_READ | PROT_WRITE}) != 0 || (a[3] & ~kPlainMapping) != 0 ||
+          (a[3] & (MAP_PRIVATE | MAP_FIXED)) != (MAP_PRIVATE | MAP_FIXED) ||
+          (a[5] & (kPageSize - 1)) != 0 || a[5] > INT64_MAX / 2)
         return false;
       break;
-    }
+    case SYS_munmap: break;
     default: return false;
   }
-  OpenFile* file = openFile(task, fd);
-  if (file == nullptr) return false;
-  using Kind = OpenFile::Kind;
-  const bool regular = file->kind == Kind::kRegular, directory = file->kind == Kind::kDirectory;
-  const int own = file->fd.get();
-  switch (task.call.number) {
-    case SYS_fstat:
-    case SYS_newfstatat: {
-      struct stat s {};
-      const uint64_t to = a[task.call.number == SYS_fstat ? 1 : 2];
-      return file->fd && fstat(own, &s) == 0 && task.tracee.write({to}, &s, sizeof s) &&
-             answerWith(task, 0);
-    }
-    case SYS_ioctl: return (regular || directory) && answerWith(task, -ENOTTY);
-    case SYS_lseek: {
-      if (!regular) return false;
-      const off_t at = lseek(own, static_cast<off_t>(a[1]), static_cast<int>(a[2]));
-      return at >= 0 && answerWith(task, at);
-    }
-    case SYS_pread64: {
-      if (!regular || a[2] > kMost) return false;
-      bytes_.resize(a[2]);
-      const ssize_t n = pread(own, bytes_.data(), a[2], static_cast<off_t>(a[3]));
-      return n >= 0 && answerBytes(task, a[1], n);
-    }
-    case SYS_read: {
-      if (!regular || a[2] > kMost) return false;
-      bytes_.resize(a[2]);
-      const ssize_t n = read(own, bytes_.data(), a[2]);
-      if (n < 0) return false;
-      if (answerBytes(task, a[1], n)) return true;
-      lseek(own, -n, SEEK_CUR);  // the kernel finds the bad buffer for itself
-      return false;
-    }
-    case SYS_getdents64: {
-      if (!directory || a[2] > kMost) return false;
-      const off_t before = lseek(own, 0, SEEK_CUR);
-      bytes_.resize(a[2]);
-      const long n = syscall(SYS_getdents64, own, bytes_.data(), a[2]);
-      if (n < 0) return false;
-      if (answerBytes(task, a[1], n)) return true;
-      lseek(own, before, SEEK_SET);
-      return false;
-    }
-    default: return false;
+  const uint64_t start = a[0], length = pageCeil(a[1]);
+  if (!predictMappings_ || space.mapOperations > kMostOperations || length == 0 ||
+      (start & (kPageSize - 1)) != 0 || start >= kUserEnd || a[1] > kUserEnd - start ||
+      !space.known.covers(start, length))
+    return false;
+  for (const auto& [from, mapping] : space.sharedMappings)
+    if (from < start + length && mapping.end > start) return false;
+  const auto site = space.trapSites.lower_bound(start);
+  if (task.call.number != SYS_munmap && site != space.trapSites.end() && site->first < start + length)
+    return false;
+  if (task.call.number == SYS_mmap && (a[3] & MAP_ANONYMOUS) == 0) {
+    const OpenFile* file = openFile(task, static_cast<int>(a[4]));
+    if (file == nullptr || file->kind != OpenFile::Kind::kRegular) return false;
+    const int flags = fcntl(file->fd.get(), F_GETFL);
+    if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY) return false;
   }
-}
-
-bool Recording::answerLookup(Task& task) {
-  const uint64_t* a = task.call.arguments;
-  int error = 0;
-  struct stat s {};
-  auto answerStat = [&](int fd, uint64_t to) {
-    return fstat(fd, &s) == 0 && task.tracee.write({to}, &s, sizeof s) && answerWith(task, 0);
-  };
-  auto answerOpen = [&](int dirfd, uint64_t path, uint64_t flags) {
-    // Only that there is nothing to open; what there is, the task opens.
-    if ((flags & (O_CREAT | O_PATH | O_NOFOLLOW)) != 0 || (flags & O_TMPFILE) == O_TMPFILE) return false;
-    UniqueFd found = lookUp(task, dirfd, path, true, error);
-    return !found && error != 0 && answerWith(task, -error);
-  };
-  switch (task.call.number) {
-    case SYS_stat:
-    case SYS_lstat: {
-      UniqueFd found = lookUp(task, AT_FDCWD, a[0], task.call.number == SYS_stat, error);
-      if (error != 0) return answerWith(task, -error);
-      return found && answerStat(found.get(), a[1]);
-    }
-    case SYS_newfstatat: {
-      const auto flags = static_cast<int>(a[3]);
-      if ((flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)) != 0) return false;
-      UniqueFd found = lookUp(task, static_cast<int>(a[0]), a[1], (flags & AT_SYMLINK_NOFOLLOW) == 0, error);
-      if (error != 0) return answerWith(task, -error);
-      return found && answerStat(found.get(), a[2]);
-    }
-    case SYS_access:
-    case SYS_faccessat: {
-      const bool at = task.call.number == SYS_faccessat;
-      UniqueFd found = lookUp(task, at ? static_cast<int>(a[0]) : AT_FDCWD, a[at ? 1 : 0], true, error);
-      if (error != 0) return answerWith(task, -error);
-      if (!found) return false;
-      constexpr long kFaccessat2 = 439;
-      const long result = syscall(kFaccessat2, found.get(), "", static_cast<int>(a[at ? 2 : 1]), AT_EMPTY_PATH);
-      if (result != 0 && errno != EACCES) return false;
-      return answerWith(task, result == 0 ? 0 : -EACCES);
-    }
-    case SYS_readlink: {
-      UniqueFd found = lookUp(task, AT_FDCWD, a[0], false, error);
-      if (error != 0) return answerWith(task, -error);
-      if (!found || static_cast<int>(a[2]) <= 0) return false;
-      char target[PATH_MAX];
-      const ssize_t n = readlinkat(found.get(), "", target, std::min<size_t>(sizeof target, a[2]));
-      if (n < 0 && errno == ENOENT) return answerWith(task, -EINVAL);  // not a link (readlink(2), BUGS)
-      return n > 0 && task.tracee.write({a[1]}, target, static_cast<uint64_t>(n)) && answerWith(task, n);
-    }
-    case SYS_open: return answerOpen(AT_FDCWD, a[0], a[1]);
-    case SYS_openat: return answerOpen(static_cast<int>(a[0]), a[1], a[2]);
-    default: return false;
-  }
+  noteMappingCall(task, static_cast<int64_t>(start));
+  return predict(task, task.call.number == SYS_mmap ? static_cast<int64_t>(start) : 0);
 }
 
 }  // namespace airr

@@ -77,11 +77,17 @@ void Recording::release(Task& task) {
   if (domain.holder == &task) domain.holder = nullptr;
 }
 
+bool Recording::turnEnds(const Task& task) const {
+  const Domain& domain = *task.space->domain;
+  if (domain.holder != &task) return true;  // merged meanwhile
+  return !domain.ready.empty() && now_ - domain.turnStart > kQuantum;
+}
+
 // Called where the task's position is on record and it could go on.
 void Recording::endTurn(Task& task) {
   Domain& domain = *task.space->domain;
-  if (domain.holder != &task) return makeReady(task, Continuation::kResume);  // merged meanwhile
-  if (!domain.ready.empty() && now_ - domain.turnStart > kQuantum) {
+  if (domain.holder != &task) return makeReady(task, Continuation::kResume);
+  if (turnEnds(task)) {
     task.state = TaskState::kReady;
     task.continuation = Continuation::kResume;
     domain.ready.push_back(&task);

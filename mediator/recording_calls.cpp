@@ -31,6 +31,7 @@ using syscalls::Treatment;
 
 // Output of at least this many bytes is a blob, so that equal content is stored once.
 constexpr uint64_t kBlobThreshold = 32 << 10;
+constexpr uint64_t kMseal = 462;  // Linux 6.10
 
 std::string linkOf(const std::string& path) {
   char target[PATH_MAX];
@@ -133,6 +134,10 @@ void Recording::enterCall(Task& task) {
   }
   hashInputs(task);
   if (answerHere(task)) return;
+  if (task.tracee.isNotified()) {
+    task.tracee.stopAtCall({AIRR_GATE_INJECT});
+    task.entry = task.tracee.callInfo();
+  }
   if (task.call.number == SYS_close) task.process->files.forget(static_cast<int>(task.call.arguments[0]));
   if (!restarting) {
     task.outputCall = task.call;
@@ -350,9 +355,24 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_rt_sigprocmask: noteSignalMask(task); break;
     case SYS_set_tid_address: task.clearChildTid = a[0]; break;
     case SYS_set_robust_list: task.robustList = a[0]; break;
-    case SYS_munmap: noteUnmapping(*task.space, a[0], a[1]); break;
-    case SYS_mmap: shareMapping(task, static_cast<uint64_t>(result)); break;
-    case SYS_mremap: noteRemapping(*task.space, a[0], a[1], static_cast<uint64_t>(result), a[2]); break;
+    case SYS_mmap:
+    case SYS_munmap:
+    case SYS_mprotect:
+    case SYS_mremap:
+      noteMappingCall(task, result);
+      if (task.call.number == SYS_mmap) shareMapping(task, static_cast<uint64_t>(result));
+      break;
+    case SYS_madvise:
+    case SYS_mlock:
+    case SYS_mlock2:
+    case SYS_mlockall:
+    case SYS_setrlimit:
+    case kMseal:
+      predictMappings_ = false;
+      break;
+    case SYS_prlimit64:
+      if (a[2] != 0) predictMappings_ = false;
+      break;
     default: break;
   }
 }

@@ -58,6 +58,7 @@ void Recording::onTick() {
 
 void Recording::onForcedStop(Task& task) {
   task.forceRequested = false;
+  if (callsAgain(task)) return task.tracee.resume(Resume::kContinue);
   const auto elapsed = steadyNow() - task.runningSince;
   const bool wanted = contended(task);
   if (inGate(task.tracee.registers().rip) && !stepOutOfGate(task)) return;
@@ -72,11 +73,30 @@ void Recording::onForcedStop(Task& task) {
   task.tracee.resume(Resume::kContinue);
 }
 
+// Whether it was interrupted while it waited for its notification to be taken: it makes the call again
+// (SECCOMP_RET_USER_NOTIF gives -ERESTARTSYS then).
+bool Recording::callsAgain(Task& task) {
+  const Registers& r = task.tracee.registers();
+  return static_cast<int64_t>(r.orig_rax) >= 0 && static_cast<int64_t>(r.rax) == -512;
+}
+
+// A step over a `syscall` instruction would end in a call that waits for its answer, unstopped.
+bool Recording::standsAtCall(Task& task) {
+  uint8_t code[2] = {};
+  return task.tracee.read({task.tracee.registers().rip}, code, sizeof code) && code[0] == 0x0f &&
+         code[1] == 0x05;
+}
+
 // Steps until registers recur. `lost`: something else happened on the way and was handled; the task
 // is not stopped here any more.
 bool Recording::spins(Task& task, bool& lost) {
   const Registers start = task.tracee.registers();
   for (int i = 0; i < kMostSteps; ++i) {
+    if (standsAtCall(task)) {
+      lost = true;
+      task.tracee.resume(Resume::kContinue);
+      return false;
+    }
     task.tracee.resume(Resume::kStep);
     Stop stop = task.tracee.wait();
     if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP ||

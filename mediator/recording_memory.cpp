@@ -123,7 +123,6 @@ std::shared_ptr<SharedObjectState> Recording::findShared(uint64_t device, uint64
 // objects, and the task part of the object's baton domain.
 void Recording::shareMapping(Task& task, uint64_t start) {
   const uint64_t* a = task.call.arguments;
-  noteUnmapping(*task.space, start, a[1]);
   if (!isShared(a[3])) return;
   const std::vector<MappedRegion> regions = readMemoryMap(task.tracee.tid());
   const MappedRegion* region = regionAt(regions, start);
@@ -303,6 +302,30 @@ void Recording::patchGenerated(Task& task, uint64_t start, uint64_t end,
       task.space->trapSites[address.value] = site;
       changed.insert(address.value);
     }
+  }
+}
+
+// After a call that succeeded, or that is sure to: what is mapped now.
+void Recording::noteMappingCall(Task& task, int64_t result) {
+  const uint64_t* a = task.call.arguments;
+  AddressSpace& space = *task.space;
+  ++space.mapOperations;
+  switch (task.call.number) {
+    case SYS_mmap:
+      noteUnmapping(space, static_cast<uint64_t>(result), a[1]);
+      space.known.add(static_cast<uint64_t>(result), a[1]);
+      if ((a[3] & (MAP_HUGETLB | MAP_LOCKED | MAP_GROWSDOWN)) != 0) predictMappings_ = false;
+      break;
+    case SYS_munmap:
+      noteUnmapping(space, a[0], a[1]);
+      space.known.remove(a[0], a[1]);
+      break;
+    case SYS_mremap:
+      noteRemapping(space, a[0], a[1], static_cast<uint64_t>(result), a[2]);
+      if ((a[3] & MREMAP_DONTUNMAP) == 0) space.known.remove(a[0], a[1]);
+      space.known.add(static_cast<uint64_t>(result), a[2]);
+      break;
+    default: break;
   }
 }
 

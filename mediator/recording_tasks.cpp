@@ -175,6 +175,8 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
     space->sharedMappings = task.space->sharedMappings;
+    space->known = task.space->known;
+    space->mapOperations = task.space->mapOperations;
     space->gateArmed = task.space->gateArmed;
     space->dumpable = task.space->dumpable;
     space->denyWriteExecute = task.space->inheritedDenial();
@@ -287,6 +289,8 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   noteSignalMask(*task);
   std::vector<MappedRegion> regions = readMemoryMap(task->tracee.tid());
   mapGate(*task, regions);
+  for (const MappedRegion& region : regions)
+    if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
   captureImage(*task, describePath(*task, -1), regions);
   setPosition(*task);
   resumeUser(*task);
@@ -318,21 +322,25 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   auto require = [&](int64_t result, const char* what) {
     if (result < 0 && result > -4096) throw systemError(what, static_cast<int>(-result));
   };
+  // The first call is made from the vDSO: it must be one that stops (notifiedCalls()).
+  constexpr uint64_t kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const auto nowhere = static_cast<uint64_t>(-1);
   require(tracee.inject(start, SYS_mmap,
-                        {AIRR_GATE_TEXT, AIRR_GATE_END - AIRR_GATE_TEXT, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
-                         static_cast<uint64_t>(-1), 0}),
+                        {AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_EXEC,
+                         kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
           "mapping the gate");
   const auto image = gateImage();
+  if (!tracee.forceWrite({AIRR_GATE_TEXT}, image.data(), image.size()))
+    throw TraceeGone{tracee.tid()};
+  require(tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
+                        {AIRR_GATE_DATA, AIRR_GATE_END - AIRR_GATE_DATA, PROT_READ | PROT_WRITE,
+                         kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
+          "mapping the gate's data");
   airr_gate_data data{};
   data.mode = AIRR_GATE_RECORD;
   data.yield_at = UINT64_MAX;
-  if (!tracee.write({AIRR_GATE_TEXT}, image.data(), image.size()) ||
-      !tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, clocks)))
+  if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, clocks)))
     throw TraceeGone{tracee.tid()};
-  require(tracee.inject(start, SYS_mprotect,
-                        {AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_EXEC}),
-          "protecting the gate");
   // The vDSO and its data lie side by side.
   uint64_t low = UINT64_MAX, high = 0;
   for (const MappedRegion& region : regions) {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -14,52 +13,122 @@
 namespace airr {
 namespace {
 
-constexpr uint32_t trace(FilterData data) {
+constexpr uint32_t kX32Bit = 0x40000000;
+constexpr unsigned long kWaitKillable = 1ul << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+
+using Program = std::vector<sock_filter>;
+
+constexpr uint32_t stop(FilterData data) {
   return SECCOMP_RET_TRACE | static_cast<uint32_t>(data);
 }
 
-constexpr uint64_t kGateReturn = AIRR_GATE_SYSCALL + 2;
-constexpr uint32_t kX32Bit = 0x40000000;
+void load(Program& program, size_t offset) {
+  program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset)));
+}
+
+void loadArgument(Program& program, int argument) {
+  load(program, offsetof(seccomp_data, args) + static_cast<size_t>(argument) * sizeof(uint64_t));
+}
+
+void give(Program& program, uint32_t verdict) {
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, verdict));
+}
+
+void jump(Program& program, uint16_t condition, uint32_t value, size_t ifTrue, size_t ifFalse) {
+  program.push_back(BPF_JUMP(static_cast<uint16_t>(BPF_JMP | condition | BPF_K), value,
+                             static_cast<uint8_t>(ifTrue), static_cast<uint8_t>(ifFalse)));
+}
+
+// Leaves the call's number loaded.
+void stopForeignTables(Program& program) {
+  load(program, offsetof(seccomp_data, arch));
+  jump(program, BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0);
+  give(program, stop(FilterData::kForeignTable));
+  load(program, offsetof(seccomp_data, nr));
+  jump(program, BPF_JGE, kX32Bit, 0, 1);
+  give(program, stop(FilterData::kX32));
+}
+
+// What calls from one place get. Leaves the number loaded.
+void decideAt(Program& program, uint64_t behindInstruction, const Program& verdict) {
+  load(program, offsetof(seccomp_data, instruction_pointer));
+  jump(program, BPF_JEQ, static_cast<uint32_t>(behindInstruction), 0, 2 + verdict.size());
+  load(program, offsetof(seccomp_data, instruction_pointer) + 4);
+  jump(program, BPF_JEQ, static_cast<uint32_t>(behindInstruction >> 32), 0, verdict.size());
+  program.insert(program.end(), verdict.begin(), verdict.end());
+  load(program, offsetof(seccomp_data, nr));
+}
+
+// Goes on behind if the test holds; else the call stops.
+void require(Program& program, const ArgumentTest& test) {
+  loadArgument(program, test.argument);
+  for (size_t i = 0; i < test.equals.size(); ++i)
+    jump(program, BPF_JEQ, test.equals[i], test.equals.size() - i, 0);
+  if (!test.equals.empty()) give(program, stop(FilterData::kNative));
+  if (test.clear != 0) {
+    jump(program, BPF_JSET, test.clear, 0, 1);
+    give(program, stop(FilterData::kNative));
+  }
+  if (test.set != 0) {
+    program.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, test.set));
+    jump(program, BPF_JEQ, test.set, 1, 0);
+    give(program, stop(FilterData::kNative));
+  }
+}
+
+void notifyWhen(Program& program, const NotifiedWhen& when) {
+  Program body;
+  for (const ArgumentTest& test : when.tests) require(body, test);
+  give(body, SECCOMP_RET_USER_NOTIF);
+  jump(program, BPF_JEQ, when.number, 0, body.size());
+  program.insert(program.end(), body.begin(), body.end());
+}
+
+void passGateClock(Program& program) {
+  Program clock;
+  load(clock, offsetof(seccomp_data, nr));
+  jump(clock, BPF_JEQ, SYS_clock_gettime, 0, 1);
+  give(clock, SECCOMP_RET_ALLOW);
+  decideAt(program, AIRR_GATE_SYSCALL + 2, clock);
+}
 
 }  // namespace
 
-int installFilter(Exemption exemption) {
+Filter::Filter() {
+  stopForeignTables(stopping_);
+  give(stopping_, stop(FilterData::kNative));
+}
+
+Filter::Filter(std::span<const NotifiedWhen> notified) {
+  stopForeignTables(stopping_);
+  passGateClock(stopping_);
+  notifying_ = stopping_;
+  Program injected;
+  give(injected, stop(FilterData::kNative));
+  decideAt(notifying_, AIRR_GATE_INJECT + 2, injected);
+  for (const NotifiedWhen& when : notified) notifyWhen(notifying_, when);
+  give(stopping_, stop(FilterData::kNative));
+  give(notifying_, stop(FilterData::kNative));
+}
+
+int Filter::install() const {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
-  const sock_filter everything[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, trace(FilterData::kForeignTable)),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, trace(FilterData::kX32)),
-      BPF_STMT(BPF_RET | BPF_K, trace(FilterData::kNative)),
-  };
-  const sock_filter exceptGate[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, trace(FilterData::kForeignTable)),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, trace(FilterData::kX32)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clock_gettime, 0, 5),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, instruction_pointer)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(kGateReturn), 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, instruction_pointer) + 4),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(kGateReturn >> 32), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-      BPF_STMT(BPF_RET | BPF_K, trace(FilterData::kNative)),
-  };
-  sock_fprog program{};
-  if (exemption == Exemption::kGateClock) {
-    program.len = sizeof exceptGate / sizeof *exceptGate;
-    program.filter = const_cast<sock_filter*>(exceptGate);
-  } else {
-    program.len = sizeof everything / sizeof *everything;
-    program.filter = const_cast<sock_filter*>(everything);
-  }
   // Traps RDTSC and RDTSCP for this task and its descendants, across exec (arch/x86/kernel/process.c,
   // TIF_NOTSC). From here on the vDSO's clock would fault, so nothing may read the time before exec.
   if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0) return -errno;
+  const auto programOf = [](const Program& from) {
+    sock_fprog program{};
+    program.len = static_cast<unsigned short>(from.size());
+    program.filter = const_cast<sock_filter*>(from.data());
+    return program;
+  };
+  if (!notifying_.empty()) {
+    const sock_fprog program = programOf(notifying_);
+    constexpr unsigned long kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable;
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program) >= 0) return 0;
+    if (errno != EBUSY && errno != EINVAL) return -errno;
+  }
+  const sock_fprog program = programOf(stopping_);
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return -errno;
   return 0;
 }

@@ -1,21 +1,53 @@
-// The seccomp filter of every tracee: each call stops at the mediator. It is the same in record and
-// replay, but for the gate's exemption.
+// The seccomp filter of every tracee: each call stops at the mediator. In record some calls come as
+// notifications instead (mediator/call_notifier.h), and the gate's clock reads pass.
 //
-// install() runs in the child between fork and exec: async-signal-safe, allocates nothing, returns
-// 0 or -errno.
+// A Filter is made before fork; install() runs in the child between fork and exec:
+// async-signal-safe, allocates nothing, returns 0 or -errno.
 #pragma once
 
+#include <linux/filter.h>
+
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace airr {
 
 // SECCOMP_RET_DATA of the stop: which table the call came from.
 enum class FilterData : uint16_t { kNative = 0, kForeignTable = 1, kX32 = 2 };
 
-enum class Exemption { kNone, kGateClock };
+// Of an argument's low 32 bits: none of the bits `clear`, and all of the bits `set`; or, if `equals`
+// is not empty, one of those values.
+struct ArgumentTest {
+  uint8_t argument = 0;
+  uint32_t clear = 0;
+  uint32_t set = 0;
+  std::vector<uint32_t> equals;
+};
 
-// Sets NO_NEW_PRIVS, traps RDTSC, and installs the filter. Needs a tracer to be attached for any
-// later call to run: without one the kernel answers ENOSYS (seccomp(2), SECCOMP_RET_TRACE).
-int installFilter(Exemption);
+// Calls that come as notifications: of this number, if all tests hold.
+struct NotifiedWhen {
+  uint16_t number = 0;
+  std::vector<ArgumentTest> tests;
+};
+
+class Filter {
+ public:
+  // Every call stops.
+  Filter();
+  // The gate's clock reads pass; what `notified` says comes as a notification, unless it is made
+  // from the mediator's own place for injected calls.
+  explicit Filter(std::span<const NotifiedWhen> notified);
+
+  // Sets NO_NEW_PRIVS, traps RDTSC, and installs the filter. Needs a tracer to be attached for any
+  // later call to run: without one the kernel answers ENOSYS (seccomp(2), SECCOMP_RET_TRACE).
+  // Where notifications cannot be had (a filter with a listener above this one, Linux before 5.19),
+  // all calls stop.
+  int install() const;
+
+ private:
+  std::vector<sock_filter> stopping_;
+  std::vector<sock_filter> notifying_;  // empty: not wanted
+};
 
 }  // namespace airr

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "schema/unique_fd.h"
 
@@ -44,6 +45,7 @@ Stop Tracee::classify(int status) {
   if (event == 0) {
     if (signal == (SIGTRAP | 0x80)) {
       stop.kind = Stop::Kind::kSyscallExit;
+      leaveDetour();
     } else {
       stop.kind = Stop::Kind::kSignal;
       stop.signal = signal;
@@ -84,7 +86,70 @@ Stop Tracee::wait() {
   return classify(status);
 }
 
+Stop Tracee::notified(CallNotifier& notifier, const NotifiedCall& call) {
+  cached_ = false;
+  forgetPages();
+  notifier_ = &notifier;
+  notification_ = call;
+  answered_ = false;
+  Stop stop;
+  stop.kind = Stop::Kind::kNotified;
+  return stop;
+}
+
+// The caller sleeps so that only a fatal signal wakes it (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), so
+// the interruption takes effect when the call has ended, before anything else does (kernel/signal.c,
+// get_signal: job control traps come before signals).
+void Tracee::stopAtCall(Address at) {
+  if (!isNotified()) return;
+  const NotifiedCall call = notification_;
+  notification_ = {};
+  interrupt();
+  if (!notifier_->answer(call.id, -EINTR)) throw TraceeGone{tid_};
+  std::vector<int> postponed;
+  auto waitFor = [&](Stop::Kind wanted) {
+    for (Stop stop = wait(); stop.kind != wanted; stop = wait()) {
+      if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tid_};
+      if (stop.kind == Stop::Kind::kSignal) postponed.push_back(stop.signal);
+      resume(Resume::kContinue);
+    }
+  };
+  waitFor(Stop::Kind::kInterrupt);
+  Registers r = registers();
+  r.rip = at.value;
+  r.rax = call.call.number;
+  r.orig_rax = static_cast<uint64_t>(-1);  // the call that was broken off is not to be restarted
+  setRegisters(r);
+  resume(Resume::kContinue);
+  waitFor(Stop::Kind::kSeccomp);
+  detourFrom_ = call.instruction;
+  for (int signal : postponed) syscall(SYS_tkill, raw(tid_), signal);
+}
+
+// At the end of a call that was made elsewhere: to the task it was made where it belongs.
+void Tracee::leaveDetour() {
+  if (detourFrom_ == 0) return;
+  Registers r = registers();
+  r.rip = detourFrom_;
+  r.rcx = detourFrom_;  // where SYSCALL keeps the address to return to
+  detourFrom_ = 0;
+  setRegisters(r);
+}
+
+int Tracee::addDescriptor(int fd, bool closeOnExec, bool goOn) {
+  const auto number = notifier_->addDescriptor(notification_.id, fd, closeOnExec, goOn);
+  if (!number) throw TraceeGone{tid_};
+  wentOn_ = goOn && *number >= 0;
+  return *number;
+}
+
 CallInfo Tracee::callInfo() {
+  if (isNotified()) {
+    CallInfo info;
+    info.call = notification_.call;
+    info.instruction = notification_.instruction;
+    return info;
+  }
   __ptrace_syscall_info raw_info{};
   if (ptrace(PTRACE_GET_SYSCALL_INFO, raw(tid_), sizeof raw_info, &raw_info) < 0)
     fail("PTRACE_GET_SYSCALL_INFO");
@@ -95,6 +160,7 @@ CallInfo Tracee::callInfo() {
     info.call.number = raw_info.seccomp.nr;
     for (int i = 0; i < 6; ++i) info.call.arguments[i] = raw_info.seccomp.args[i];
     info.filterData = raw_info.seccomp.ret_data;
+    if (detourFrom_ != 0) info.instruction = detourFrom_;
   } else if (raw_info.op == PTRACE_SYSCALL_INFO_EXIT) {
     info.result = raw_info.exit.rval;
   }
@@ -103,6 +169,18 @@ CallInfo Tracee::callInfo() {
 
 void Tracee::skipCall(int64_t result) {
   cached_ = false;
+  if (isNotified()) {
+    answer_ = result;
+    answered_ = true;
+    return;
+  }
+  if (detourFrom_ != 0) {
+    Registers r = registers();
+    r.rax = static_cast<uint64_t>(result);
+    r.orig_rax = static_cast<uint64_t>(-1);
+    setRegisters(r);
+    return leaveDetour();
+  }
   if (ptrace(PTRACE_POKEUSER, raw(tid_), offsetof(user_regs_struct, orig_rax), -1L) != 0 ||
       ptrace(PTRACE_POKEUSER, raw(tid_), offsetof(user_regs_struct, rax), result) != 0)
     fail("PTRACE_POKEUSER");
@@ -127,6 +205,12 @@ void Tracee::resume(Resume how, int signal) {
                                                    PTRACE_LISTEN};
   cached_ = false;
   forgetPages();
+  if (isNotified()) {
+    const uint64_t id = std::exchange(notification_.id, 0);
+    if (std::exchange(wentOn_, false)) return;
+    if (!(answered_ ? notifier_->answer(id, answer_) : notifier_->pass(id))) throw TraceeGone{tid_};
+    return;
+  }
   if (ptrace(kRequests[static_cast<int>(how)], raw(tid_), 0, static_cast<long>(signal)) != 0)
     fail("resuming");
 }
@@ -141,6 +225,7 @@ void Tracee::interrupt() {
 }
 
 void Tracee::forgetPages() {
+  written_.clear();
   if (!pagesInUse_) return;
   for (size_t i = 0; i < kCachedPages; ++i) pages_[i].address = 0;
   pagesInUse_ = false;
@@ -150,8 +235,17 @@ bool Tracee::read(Address from, void* to, uint64_t size) {
   constexpr uint64_t kSmall = 512;
   const uint64_t page = pageFloor(from.value);
   if (size == 0) return true;
+  if (!written_.empty() && from >= writtenAt_ && size <= written_.size() &&
+      from - writtenAt_ <= written_.size() - size) {
+    memcpy(to, written_.data() + (from - writtenAt_), size);
+    return true;
+  }
   if (size > kSmall || pageFloor(from.value + size - 1) != page || page == 0)
     return readUncached(from, to, size);
+  return readCached(page, from, to, size);
+}
+
+bool Tracee::readCached(uint64_t page, Address from, void* to, uint64_t size) {
   if (!pages_) pages_ = std::make_unique<CachedPage[]>(kCachedPages);
   CachedPage* found = nullptr;
   for (size_t i = 0; i < kCachedPages; ++i)
@@ -176,10 +270,32 @@ bool Tracee::readUncached(Address from, void* to, uint64_t size) {
 
 bool Tracee::write(Address to, const void* from, uint64_t size) {
   if (size == 0) return true;
-  forgetPages();
   iovec local{const_cast<void*>(from), size};
   iovec remote{reinterpret_cast<void*>(to.value), size};
-  return process_vm_writev(raw(tid_), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(size);
+  if (process_vm_writev(raw(tid_), &local, 1, &remote, 1, 0) != static_cast<ssize_t>(size)) {
+    forgetPages();
+    return false;
+  }
+  const auto* bytes = static_cast<const uint8_t*>(from);
+  noteWrite(to, bytes, size);
+  return true;
+}
+
+void Tracee::noteWrite(Address to, const uint8_t* bytes, uint64_t size) {
+  constexpr uint64_t kMostKept = 64 << 10;
+  written_.clear();
+  if (size > kMostKept) return forgetPages();
+  writtenAt_ = to;
+  written_.assign(bytes, bytes + size);
+  if (!pagesInUse_) return;
+  for (size_t i = 0; i < kCachedPages; ++i) {
+    CachedPage& page = pages_[i];
+    if (page.address == 0) continue;
+    const uint64_t from = std::max(page.address, to.value);
+    const uint64_t end = std::min(page.address + kPageSize, to.value + size);
+    if (from < end)
+      memcpy(page.bytes + (from - page.address), bytes + (from - to.value), end - from);
+  }
 }
 
 bool Tracee::forceWrite(Address to, const void* from, uint64_t size) {

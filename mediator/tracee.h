@@ -1,5 +1,9 @@
 // Control of one tracee: stops, registers, memory, injected calls. Record and replay share it.
 //
+// A task that makes a call is either stopped by ptrace, or, in record, waits for the answer to a
+// notification (mediator/call_notifier.h). Both look the same here, but that a notified task has no
+// registers to look at; stopAtCall() makes a stopped one of it.
+//
 // Ownership: a Tracee names a kernel task and owns nothing but cached registers; the task ends by
 // itself or by EXITKILL when the controlling thread ends. All calls from the thread that attached
 // (a rule of ptrace(2)), and, but for readMemory and writeMemory, only while the task is stopped.
@@ -16,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "mediator/call_notifier.h"
 #include "mediator/syscalls/model.h"
 #include "schema/error.h"
 #include "schema/types.h"
@@ -32,6 +37,7 @@ struct TraceeGone {
 struct Stop {
   enum class Kind {
     kSeccomp,      // about to make a call; see Tracee::callInfo()
+    kNotified,     // the same, but not stopped: waits for an answer
     kSyscallExit,
     kSignal,       // signal-delivery-stop; `signal`
     kGroupStop,    // stopped by `signal`
@@ -60,7 +66,8 @@ struct CallInfo {
   syscalls::Call call;      // at a seccomp stop
   uint32_t filterData = 0;  // at a seccomp stop: SECCOMP_RET_DATA
   int64_t result = 0;       // at a syscall exit stop
-  uint64_t instruction = 0, stack = 0;
+  uint64_t instruction = 0;
+  uint64_t stack = 0;  // 0: not known (a notified call)
 };
 
 class Tracee : public syscalls::MemoryAccess {
@@ -75,10 +82,19 @@ class Tracee : public syscalls::MemoryAccess {
   Stop classify(int status);
   // Waits for this task alone.
   Stop wait();
+  // It waits for an answer to this call.
+  Stop notified(CallNotifier&, const NotifiedCall&);
+  bool isNotified() const { return notification_.id != 0; }
+  // Turns a notified call into one at a seccomp stop: the call is broken off and made again, at
+  // `at`, where a `syscall` instruction stops. Costs some five stops.
+  void stopAtCall(Address at);
+  // A notified task's new descriptor; see CallNotifier. `goOn`: if it gets one, the task runs already
+  // with that as its call's result, and the next resume() does nothing.
+  int addDescriptor(int fd, bool closeOnExec, bool goOn);
 
   // Cheaper than registers(), and all that most stops need.
   CallInfo callInfo();
-  // At a seccomp stop: the call is not made, and returns `result`.
+  // At a call: it is not made, and returns `result` when the task is resumed.
   void skipCall(int64_t result);
   const Registers& registers();
   void setRegisters(const Registers&);
@@ -119,8 +135,18 @@ class Tracee : public syscalls::MemoryAccess {
   [[noreturn]] void fail(const char* what);
 
   bool readUncached(Address from, void* to, uint64_t size);
+  bool readCached(uint64_t page, Address from, void* to, uint64_t size);
+  void noteWrite(Address to, const uint8_t* bytes, uint64_t size);
+  void leaveDetour();
 
   Tid tid_;
+  CallNotifier* notifier_ = nullptr;
+  NotifiedCall notification_;  // that waits for an answer
+  int64_t answer_ = 0;
+  bool answered_ = false;
+  bool wentOn_ = false;
+  // The instruction behind which a call ends that is made elsewhere; 0: none.
+  uint64_t detourFrom_ = 0;
   Registers registers_{};
   bool cached_ = false;
   // Pages read since the task was last resumed: what a call passes is looked at several times (its
@@ -129,6 +155,9 @@ class Tracee : public syscalls::MemoryAccess {
     uint64_t address = 0;  // 0: none
     uint8_t bytes[kPageSize];
   };
+  // What was written last, which the trace often wants back.
+  Address writtenAt_;
+  std::vector<uint8_t> written_;
   static constexpr size_t kCachedPages = 4;
   std::unique_ptr<CachedPage[]> pages_;
   size_t nextPage_ = 0;

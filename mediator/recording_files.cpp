@@ -1,0 +1,353 @@
+// Calls on files and names that the mediator answers: it looks things up and reads as the task would.
+//
+// As in recording_answers.cpp: exactly the kernel's answer, or none.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+
+#include "mediator/recording.h"
+
+namespace airr {
+namespace {
+
+using schema::Syscall;
+using Kind = OpenFile::Kind;
+
+constexpr long kFaccessat2 = 439;
+constexpr uint32_t kProcMagic = 0x9fa0;  // PROC_SUPER_MAGIC, statfs(2)
+constexpr int kStatFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+constexpr int kStatxSync = 0x6000;  // AT_STATX_SYNC_TYPE
+
+bool isInProc(int fd) {
+  struct statfs fs {};
+  return fstatfs(fd, &fs) != 0 || static_cast<uint32_t>(fs.f_type) == kProcMagic;
+}
+
+std::string ownLink(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+std::string linkTarget(const std::string& link) {
+  char target[PATH_MAX];
+  const ssize_t n = readlink(link.c_str(), target, sizeof target);
+  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
+}
+
+}  // namespace
+
+// Opens (O_PATH) what a task's path names, as the task would find it. Nothing, with `error` 0: not
+// sure. /proc and what leads there (/dev/fd) mean other things to the mediator: what is found there,
+// and what is not found behind a mount, is left to the task.
+UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, int& error) {
+  error = 0;
+  std::string name;
+  if (!task.process->plain || !task.tracee.readString({path}, name, PATH_MAX) || name.empty())
+    return {};
+  int from = AT_FDCWD;
+  if (name[0] != '/') {
+    if (dirfd == AT_FDCWD) {
+      from = workingDirectory(task);
+    } else {
+      const OpenFile* directory = openFile(task, dirfd);
+      from = directory != nullptr && directory->kind == Kind::kDirectory ? directory->fd.get() : -1;
+    }
+    if (from == -1) return {};
+  }
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
+  how.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  UniqueFd found(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
+  if (found) return found;
+  if (errno == ENOENT || errno == ENOTDIR) {
+    error = errno;
+    return {};
+  }
+  if (errno != EXDEV) return {};
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  found.reset(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
+  if (found && isInProc(found.get())) found.reset();
+  return found;
+}
+
+// -1: not sure.
+int Recording::workingDirectory(Task& task) {
+  UniqueFd& directory = task.process->directoryFd;
+  if (directory) return directory.get();
+  const std::string link = "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd";
+  directory.reset(open(link.c_str(), O_PATH | O_CLOEXEC));
+  if (directory && isInProc(directory.get())) directory.reset();
+  return directory.get();
+}
+
+OpenFile* Recording::openFile(Task& task, int fd) {
+  Process& process = *task.process;
+  if (process.sharesFiles) process.files.forgetAll();
+  return process.files.find(process.pid, fd);
+}
+
+// Before a call by which descriptors cease to be what they are.
+void Recording::forgetClosedFiles(Task& task) {
+  OpenFiles& files = task.process->files;
+  const uint64_t* a = task.call.arguments;
+  switch (task.call.number) {
+    case SYS_dup2:
+    case SYS_dup3: files.forget(static_cast<int>(a[1])); break;
+    case SYS_close_range:
+      files.forgetRange(static_cast<unsigned>(a[0]), static_cast<unsigned>(a[1]));
+      break;
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_exit:
+    case SYS_exit_group:
+    case SYS_unshare:
+    case SYS_flock:  // its lock must end with the process's own descriptors
+      files.forgetAll();
+      break;
+    default: break;
+  }
+}
+
+// Ends a read whose `result` bytes are in bytes_.
+bool Recording::answerBytes(Task& task, uint64_t to, int64_t result) {
+  if (result > 0 && !task.tracee.write({to}, bytes_.data(), static_cast<uint64_t>(result))) return false;
+  return answerWith(task, result);
+}
+
+// Calls on a descriptor.
+bool Recording::answerFile(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  const auto fd = static_cast<int>(a[0]);
+  switch (task.call.number) {
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_getdents64: return answerRead(task);
+    case SYS_close: return answerClose(task);
+    case SYS_lseek:
+    case SYS_fstat: break;
+    case SYS_ioctl:
+      if (a[1] != TCGETS) return false;  // isatty(3)
+      break;
+    case SYS_fcntl:
+      if (a[1] != F_GETFL && a[1] != F_SETFD) return false;
+      break;
+    case SYS_newfstatat:
+    case SYS_statx: {
+      char first = 1;
+      const uint64_t flags = a[task.call.number == SYS_statx ? 2 : 3];
+      if ((flags & AT_EMPTY_PATH) == 0 || fd < 0 || !task.tracee.readValue({a[1]}, first) || first != 0)
+        return false;
+      break;
+    }
+    default: return false;
+  }
+  OpenFile* file = openFile(task, fd);
+  if (file == nullptr) return errno == EBADF && answerWith(task, -EBADF);
+  if (task.call.number == SYS_fcntl && a[1] == F_SETFD) return predict(task, 0);
+  if (task.call.number == SYS_ioctl && file->fd) {
+    const bool local = file->kind == Kind::kRegular || file->kind == Kind::kDirectory;
+    return local && answerWith(task, -ENOTTY);
+  }
+  UniqueFd borrowed;
+  if (!file->fd) {
+    borrowed = task.process->files.borrow(task.process->pid, fd);
+    if (!borrowed) return false;
+  }
+  const int own = file->fd ? file->fd.get() : borrowed.get();
+  switch (task.call.number) {
+    case SYS_fstat:
+    case SYS_newfstatat: {
+      struct stat s {};
+      const uint64_t to = a[task.call.number == SYS_fstat ? 1 : 2];
+      return fstat(own, &s) == 0 && task.tracee.write({to}, &s, sizeof s) && answerWith(task, 0);
+    }
+    case SYS_statx: return answerStatx(task, own, AT_EMPTY_PATH);
+    case SYS_fcntl: {
+      const int flags = fcntl(own, F_GETFL);
+      return flags >= 0 && answerWith(task, flags);
+    }
+    case SYS_ioctl: {
+      constexpr size_t kKernelTermios = 36;  // include/uapi/asm-generic/termbits.h
+      uint8_t settings[kKernelTermios + 28]{};
+      if (syscall(SYS_ioctl, own, TCGETS, settings) != 0)
+        return errno == ENOTTY && answerWith(task, -ENOTTY);
+      return task.tracee.write({a[2]}, settings, kKernelTermios) && answerWith(task, 0);
+    }
+    case SYS_lseek: {
+      const off_t at = lseek(own, static_cast<off_t>(a[1]), static_cast<int>(a[2]));
+      return answerWith(task, at >= 0 ? at : -errno);
+    }
+    default: return false;
+  }
+}
+
+// Reading from regular files and directories of local file systems.
+bool Recording::answerRead(Task& task) {
+  constexpr uint64_t kMost = 1 << 20;
+  const uint64_t* a = task.call.arguments;
+  OpenFile* file = openFile(task, static_cast<int>(a[0]));
+  if (file == nullptr || a[2] > kMost) return false;
+  const bool regular = file->kind == Kind::kRegular, directory = file->kind == Kind::kDirectory;
+  const int own = file->fd.get();
+  switch (task.call.number) {
+    case SYS_pread64: {
+      if (!regular) return false;
+      bytes_.resize(a[2]);
+      const ssize_t n = pread(own, bytes_.data(), a[2], static_cast<off_t>(a[3]));
+      return n >= 0 && answerBytes(task, a[1], n);
+    }
+    case SYS_read: {
+      if (!regular) return false;
+      bytes_.resize(a[2]);
+      const ssize_t n = read(own, bytes_.data(), a[2]);
+      if (n < 0) return false;
+      if (answerBytes(task, a[1], n)) return true;
+      lseek(own, -n, SEEK_CUR);  // the kernel finds the bad buffer for itself
+      return false;
+    }
+    case SYS_getdents64: {
+      if (!directory) return false;
+      const off_t before = lseek(own, 0, SEEK_CUR);
+      bytes_.resize(a[2]);
+      const long n = syscall(SYS_getdents64, own, bytes_.data(), a[2]);
+      if (n < 0) return false;
+      if (answerBytes(task, a[1], n)) return true;
+      lseek(own, before, SEEK_SET);
+      return false;
+    }
+    default: return false;
+  }
+}
+
+// Nothing is left to fail but for file systems that write back on close (close(2), NOTES).
+bool Recording::answerClose(Task& task) {
+  const auto fd = static_cast<int>(task.call.arguments[0]);
+  if (task.process->sharesFiles) return false;
+  const OpenFile* file = openFile(task, fd);
+  if (file == nullptr) return errno == EBADF && answerWith(task, -EBADF);
+  if (file->kind == Kind::kForeign) return false;
+  task.process->files.forget(fd);
+  return predict(task, 0);
+}
+
+bool Recording::answerStatx(Task& task, int fd, uint64_t extraFlags) {
+  const uint64_t* a = task.call.arguments;
+  struct statx s {};
+  const auto flags = static_cast<int>((a[2] & kStatxSync) | extraFlags);
+  return syscall(SYS_statx, fd, "", flags, a[3], &s) == 0 &&
+         task.tracee.write({a[4]}, &s, sizeof s) && answerWith(task, 0);
+}
+
+// Calls on a name.
+bool Recording::answerLookup(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  int error = 0;
+  UniqueFd found;
+  // What `path` names is looked at through `found`, or the lookup is the whole answer.
+  auto missing = [&](int dirfd, uint64_t path, bool follow) {
+    found = lookUp(task, dirfd, path, follow, error);
+    return error != 0;
+  };
+  auto answerStat = [&](uint64_t to) {
+    struct stat s {};
+    return found && fstat(found.get(), &s) == 0 && task.tracee.write({to}, &s, sizeof s) &&
+           answerWith(task, 0);
+  };
+  auto answerAccess = [&](uint64_t mode, uint64_t flags) {
+    if (!found) return false;
+    if (syscall(kFaccessat2, found.get(), "", static_cast<int>(mode),
+                static_cast<int>(flags) | AT_EMPTY_PATH) == 0)
+      return answerWith(task, 0);
+    return (errno == EACCES || errno == EROFS) && answerWith(task, -errno);
+  };
+  auto answerReadlink = [&](uint64_t to, uint64_t size) {
+    if (!found || static_cast<int>(size) <= 0) return false;
+    char target[PATH_MAX];
+    const ssize_t n = readlinkat(found.get(), "", target, std::min<size_t>(sizeof target, size));
+    if (n < 0 && errno == ENOENT) return answerWith(task, -EINVAL);  // not a link (readlink(2), BUGS)
+    return n > 0 && task.tracee.write({to}, target, static_cast<uint64_t>(n)) && answerWith(task, n);
+  };
+  const auto dirfd = static_cast<int>(a[0]);
+  switch (task.call.number) {
+    case SYS_stat:
+    case SYS_lstat:
+      if (missing(AT_FDCWD, a[0], task.call.number == SYS_stat)) return answerWith(task, -error);
+      return answerStat(a[1]);
+    case SYS_newfstatat:
+      if ((a[3] & ~uint64_t{kStatFlags}) != 0) return false;
+      if (missing(dirfd, a[1], (a[3] & AT_SYMLINK_NOFOLLOW) == 0)) return answerWith(task, -error);
+      return answerStat(a[2]);
+    case SYS_statx:
+      if ((a[2] & ~uint64_t{kStatFlags | kStatxSync}) != 0) return false;
+      if (missing(dirfd, a[1], (a[2] & AT_SYMLINK_NOFOLLOW) == 0)) return answerWith(task, -error);
+      return found && answerStatx(task, found.get(), AT_EMPTY_PATH);
+    case SYS_access:
+      if (missing(AT_FDCWD, a[0], true)) return answerWith(task, -error);
+      return answerAccess(a[1], 0);
+    case SYS_faccessat:
+      if (missing(dirfd, a[1], true)) return answerWith(task, -error);
+      return answerAccess(a[2], 0);
+    case kFaccessat2:
+      if ((a[3] & ~uint64_t{AT_EACCESS}) != 0) return false;
+      if (missing(dirfd, a[1], true)) return answerWith(task, -error);
+      return answerAccess(a[2], a[3]);
+    case SYS_readlink:
+      if (missing(AT_FDCWD, a[0], false)) return answerWith(task, -error);
+      return answerReadlink(a[1], a[2]);
+    case SYS_readlinkat:
+      if (missing(dirfd, a[1], false)) return answerWith(task, -error);
+      return answerReadlink(a[2], a[3]);
+    case SYS_getcwd: {
+      const std::string path =
+          linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
+      if (path.empty() || path[0] != '/' || path.ends_with(" (deleted)")) return false;
+      const uint64_t size = path.size() + 1;
+      if (a[1] < size) return answerWith(task, -ERANGE);
+      return task.tracee.write({a[0]}, path.c_str(), size) &&
+             answerWith(task, static_cast<int64_t>(size));
+    }
+    case SYS_open: return answerOpen(task, AT_FDCWD, a[0], a[1]);
+    case SYS_openat: return answerOpen(task, dirfd, a[1], a[2]);
+    default: return false;
+  }
+}
+
+// Opens what is there for reading, and gives the task a duplicate.
+bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags) {
+  if ((flags & ~kReadingOpen) != 0) return false;
+  int error = 0;
+  const UniqueFd found = lookUp(task, dirfd, path, (flags & O_NOFOLLOW) == 0, error);
+  if (error != 0) return answerWith(task, -error);
+  if (!found || !task.tracee.isNotified()) return false;
+  struct stat s {};
+  if (fstat(found.get(), &s) != 0 || !(S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) ||
+      !isOnLocalFileSystem(found.get()))
+    return false;
+  const auto ownFlags = static_cast<int>((flags & ~uint64_t{O_NOFOLLOW}) | O_CLOEXEC);
+  UniqueFd own(open(ownLink(found.get()).c_str(), ownFlags));
+  if (!own) return (errno == EACCES || errno == ENOTDIR) && answerWith(task, -errno);
+  const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, !turnEnds(task));
+  if (number < 0) return answerWith(task, number);
+  std::string name = linkTarget(ownLink(own.get()));
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  fillCall(task, call, Syscall::Phase::WHOLE);
+  call.setHandling(Syscall::Handling::MEDIATOR);
+  call.setResult(number);
+  call.setPath(name);
+  trace_->commit();
+  if (!task.process->sharesFiles)
+    task.process->files.adopt(number, std::move(own), s).path = std::move(name);
+  task.tracee.skipCall(number);
+  task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
+  endTurn(task);
+  return true;
+}
+
+}  // namespace airr
