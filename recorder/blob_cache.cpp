@@ -1,6 +1,8 @@
 #include "recorder/blob_cache.h"
 
 #include <dirent.h>
+#include <openssl/crypto.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,23 +13,39 @@
 #include <ctime>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "recorder/files.h"
+#include "schema/error.h"
 
 namespace airr {
 namespace {
 
-// The beginning of a cache file; `storedSize` bytes of zstd data follow.
+// The beginning of a cache file; `storedSize` bytes of zstd data follow, then the tag of each block.
 struct CacheHeader {
-  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '2'};
+  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '3'};
   FileVersion version;
   Digest sha256{};
   uint64_t storedSize = 0;
-  Digest storedSha256{};
+  uint64_t nonce = 0;  // of no other entry under this key
   Digest mac{};
 };
-static_assert(sizeof(CacheHeader) == 8 + 40 + 32 + 8 + 32 + 32, "written as it lies in memory");
+static_assert(sizeof(CacheHeader) == 8 + 40 + 32 + 8 + 8 + 32, "written as it lies in memory");
+
+uint64_t tagsSize(uint64_t storedSize) {
+  return (storedSize + BlobCache::kBlock - 1) / BlobCache::kBlock * BlobCache::kTag;
+}
+
+void require(bool ok) {
+  if (!ok) throw Error(ExitCode::kFailure, "OpenSSL cannot compute GMAC with AES-256");
+}
+
+uint64_t freshNonce() {
+  uint64_t nonce = 0;
+  if (::getrandom(&nonce, sizeof nonce, 0) != sizeof nonce) throw systemError("getrandom");
+  return nonce;
+}
 
 Bytes bytesOf(const CacheHeader& header) {
   return {reinterpret_cast<const uint8_t*>(&header), sizeof header};
@@ -45,6 +63,8 @@ std::string cachePath() {
   if (std::string home = pathFromEnvironment("HOME"); !home.empty()) return home + "/.cache/airr";
   return {};
 }
+
+constexpr uint64_t kMaxFile = 1ull << 40;
 
 constexpr int64_t nanoseconds(const timespec& time) {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
@@ -87,7 +107,10 @@ UniqueFd openCacheDirectory() {
 }
 
 BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
-    : key_(key), capacity_(capacity), directory_(openCacheDirectory()) {}
+    : key_(key), capacity_(capacity), directory_(openCacheDirectory()) {
+  constexpr std::string_view kPurpose = "blocks";
+  blockKey_ = Hmac(key_).tag({{reinterpret_cast<const uint8_t*>(kPurpose.data()), kPurpose.size()}});
+}
 
 std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) const {
   if (!directory_) return std::nullopt;
@@ -101,26 +124,72 @@ std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) cons
   if (readWhole(file.get(), raw, 0) != static_cast<ssize_t>(sizeof header)) return std::nullopt;
   if (std::memcmp(header.magic, CacheHeader{}.magic, sizeof header.magic) != 0 ||
       header.version != version || !equal(header.mac, Hmac(key_).tag({authenticatedOf(header)})) ||
-      static_cast<uint64_t>(status.st_size) != sizeof header + header.storedSize) {
+      header.storedSize > kMaxFile ||
+      static_cast<uint64_t>(status.st_size) !=
+          sizeof header + header.storedSize + tagsSize(header.storedSize)) {
     return std::nullopt;
   }
   ::futimens(file.get(), nullptr);  // used just now: last to be evicted
-  return Entry{header.sha256, version.size, std::move(file), header.storedSize,
-               header.storedSha256};
+  return Entry{header.sha256, version.size, std::move(file), header.storedSize, header.nonce};
 }
 
-std::optional<std::vector<uint8_t>> BlobCache::read(const Entry& entry) {
-  std::vector<uint8_t> stored(entry.storedSize);
-  if (readWhole(entry.file.get(), stored, sizeof(CacheHeader)) !=
-          static_cast<ssize_t>(stored.size()) ||
-      !equal(airr::sha256(stored), entry.storedSha256)) {
-    return std::nullopt;
+BlobCache::BlockTags::BlockTags(const BlobCache& cache, uint64_t nonce)
+    : context_(EVP_CIPHER_CTX_new()), nonce_(nonce) {
+  require(context_ && EVP_EncryptInit_ex2(context_.get(), EVP_aes_256_gcm(),
+                                          cache.blockKey_.data(), nullptr, nullptr) == 1);
+  begin();
+}
+
+void BlobCache::BlockTags::begin() {
+  uint8_t iv[sizeof nonce_ + sizeof block_];
+  std::memcpy(iv, &nonce_, sizeof nonce_);
+  std::memcpy(iv + sizeof nonce_, &block_, sizeof block_);
+  require(EVP_EncryptInit_ex2(context_.get(), nullptr, nullptr, iv, nullptr) == 1);
+}
+
+void BlobCache::BlockTags::update(Bytes bytes) {
+  int ignored = 0;
+  require(EVP_EncryptUpdate(context_.get(), nullptr, &ignored, bytes.data(),
+                            static_cast<int>(bytes.size())) == 1);
+}
+
+std::array<uint8_t, BlobCache::kTag> BlobCache::BlockTags::finish() {
+  std::array<uint8_t, kTag> tag;
+  int ignored = 0;
+  require(EVP_EncryptFinal_ex(context_.get(), tag.data(), &ignored) == 1 &&
+          EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, kTag, tag.data()) == 1);
+  ++block_;
+  begin();
+  return tag;
+}
+
+BlobCache::Reader::Reader(const BlobCache& cache, const Entry& entry)
+    : entry_(entry), tags_(cache, entry.nonce) {}
+
+BlobCache::Reader::Result BlobCache::Reader::next(Bytes& block) {
+  if (at_ == entry_.storedSize) return Result::kEnd;
+  buffer_.resize(std::min<uint64_t>(kBlock, entry_.storedSize));
+  const std::span<uint8_t> bytes(buffer_.data(), std::min<uint64_t>(kBlock, entry_.storedSize - at_));
+  std::array<uint8_t, kTag> tag;
+  const uint64_t tagAt = sizeof(CacheHeader) + entry_.storedSize + at_ / kBlock * kTag;
+  if (readWhole(entry_.file.get(), bytes, sizeof(CacheHeader) + at_) !=
+          static_cast<ssize_t>(bytes.size()) ||
+      readWhole(entry_.file.get(), tag, tagAt) != static_cast<ssize_t>(tag.size())) {
+    return Result::kBroken;
   }
-  return stored;
+  tags_.update(bytes);
+  const auto expected = tags_.finish();
+  if (CRYPTO_memcmp(expected.data(), tag.data(), tag.size()) != 0) return Result::kBroken;
+  at_ += bytes.size();
+  block = bytes;
+  return Result::kBlock;
 }
 
 BlobCache::Draft::Draft(const BlobCache& cache)
-    : cache_(cache), name_("new." + std::to_string(::gettid())) {
+    : cache_(cache),
+      name_("new." + std::to_string(::gettid())),
+      nonce_(freshNonce()),
+      block_(cache, nonce_) {
   if (!cache_.directory_) return;
   ::unlinkat(cache_.directory_.get(), name_.c_str(), 0);
   file_ = openOwn(cache_.directory_.get(), name_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
@@ -137,18 +206,31 @@ void BlobCache::Draft::drop() {
 
 void BlobCache::Draft::append(Bytes stored) {
   if (!file_) return;
-  storedSize_ += stored.size();
-  hash_.update(stored);
+  for (Bytes rest = stored; !rest.empty();) {
+    const size_t inBlock = storedSize_ % kBlock;
+    const Bytes piece = rest.first(std::min(kBlock - inBlock, rest.size()));
+    block_.update(piece);
+    storedSize_ += piece.size();
+    rest = rest.subspan(piece.size());
+    if (storedSize_ % kBlock == 0) finishBlock();
+  }
   if (storedSize_ > cache_.capacity_ / 4 || !writeWhole(file_.get(), {stored})) drop();
+}
+
+void BlobCache::Draft::finishBlock() {
+  const auto tag = block_.finish();
+  tags_.insert(tags_.end(), tag.begin(), tag.end());
 }
 
 void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) {
   if (!file_) return;
+  if (storedSize_ % kBlock != 0) finishBlock();
+  if (!writeWhole(file_.get(), {tags_})) return drop();
   CacheHeader header;
   header.version = version;
   header.sha256 = sha256;
   header.storedSize = storedSize_;
-  header.storedSha256 = hash_.finish();
+  header.nonce = nonce_;
   header.mac = Hmac(cache_.key_).tag({authenticatedOf(header)});
   const int directory = cache_.directory_.get();
   if (::pwrite(file_.get(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||

@@ -2,9 +2,9 @@
 // not changed is one copy of its compressed bytes, without reading or compressing it again.
 //
 // One file an inode, in $AIRR_CACHE_DIR, else $XDG_CACHE_HOME/airr, else ~/.cache/airr (0700). An
-// entry's header counts only if its HMAC (with the key's cache key) is right, its bytes only if they
-// have the SHA-256 that the header says, so neither a torn file nor one that a tracee wrote is ever
-// used. find() looks at the header only, so it is quick; read() takes a second a gigabyte or two.
+// entry's header counts only if its HMAC (with the key's cache key) is right, each block of its bytes
+// only if its GMAC is (NIST SP 800-38D), so neither a torn file nor one that a tracee wrote is ever
+// used. find() looks at the header only, so it is quick.
 //
 // Ownership: owns a descriptor of the directory. Threading: any calls from two threads at a time;
 // other processes may use the same directory.
@@ -13,8 +13,11 @@
 
 #include <sys/stat.h>
 
+#include <openssl/evp.h>
+
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,10 +47,17 @@ struct FileVersion {
 // this user.
 UniqueFd openCacheDirectory();
 
+struct CipherContextFree {
+  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+};
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherContextFree>;
+
 class BlobCache {
  public:
   static constexpr uint64_t kSmallestFile = 256 << 10;
   static constexpr uint64_t kCapacity = 2ull << 30;
+  static constexpr size_t kBlock = 256 << 10;
+  static constexpr size_t kTag = 16;
 
   // `capacity`: bytes on disk; when they are exceeded, the least recently used files go.
   explicit BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity = kCapacity);
@@ -58,11 +68,39 @@ class BlobCache {
     uint64_t size = 0;  // of the file
     UniqueFd file;
     uint64_t storedSize = 0;
-    Digest storedSha256{};
+    uint64_t nonce = 0;
   };
   std::optional<Entry> find(const FileVersion& version) const;
-  // One zstd frame.
-  static std::optional<std::vector<uint8_t>> read(const Entry& entry);
+
+  // Computes the tags of an entry's blocks, in their order.
+  class BlockTags {
+   public:
+    BlockTags(const BlobCache& cache, uint64_t nonce);
+    void update(Bytes bytes);  // of the block
+    std::array<uint8_t, kTag> finish();
+
+   private:
+    void begin();
+
+    CipherContext context_;
+    uint64_t nonce_;
+    uint32_t block_ = 0;
+  };
+
+  // Reads an entry: one zstd frame, block by block.
+  class Reader {
+   public:
+    enum class Result { kBlock, kEnd, kBroken };
+    Reader(const BlobCache& cache, const Entry& entry);
+    // kBlock: `block` holds until the next call. kBroken: this and all that follows is not to be used.
+    Result next(Bytes& block);
+
+   private:
+    const Entry& entry_;
+    BlockTags tags_;
+    uint64_t at_ = 0;
+    std::vector<uint8_t> buffer_;
+  };
 
   // An entry on its way into the cache. It is dropped unless it is committed.
   class Draft {
@@ -76,19 +114,23 @@ class BlobCache {
     void commit(const FileVersion& version, const Digest& sha256);
 
    private:
+    void finishBlock();
     void drop();
 
     const BlobCache& cache_;
     std::string name_;
     UniqueFd file_;  // empty: nothing will come of it
     uint64_t storedSize_ = 0;
-    Sha256 hash_;
+    uint64_t nonce_;
+    BlockTags block_;
+    std::vector<uint8_t> tags_;
   };
 
  private:
   void evict() const;
 
   std::array<uint8_t, 32> key_;
+  std::array<uint8_t, 32> blockKey_;
   uint64_t capacity_;
   UniqueFd directory_;
 };

@@ -214,18 +214,24 @@ void BlobWorker::write(BlobJob& job) {
   written_.insert(*job.sha256);
 }
 
+// False: the entry is broken; what was written of it is void once the blob begins anew.
 bool BlobWorker::writeCached(BlobJob& job) {
-  const auto stored = BlobCache::read(*job.cached);
-  if (!stored || stored->empty()) return false;
-  Bytes rest = *stored;
+  using Result = BlobCache::Reader::Result;
+  static_assert(BlobCache::kBlock <= kPart);
+  BlobCache::Reader reader(cache_, *job.cached);
   Encoding encoding = Encoding::kZstdStart;
-  while (rest.size() > kPart) {
-    frames_.part(encoding, rest.first(kPart));
-    rest = rest.subspan(kPart);
+  uint64_t left = job.cached->storedSize;
+  for (;;) {
+    Bytes block;
+    if (reader.next(block) != Result::kBlock) return false;
+    left -= block.size();
+    if (left == 0) {
+      frames_.blob(*job.sha256, job.cached->size, encoding, block);
+      return true;
+    }
+    frames_.part(encoding, block);
     encoding = Encoding::kZstdContinue;
   }
-  frames_.blob(*job.sha256, job.cached->size, encoding, rest);
-  return true;
 }
 
 void BlobWorker::writeBytes(BlobJob& job) {

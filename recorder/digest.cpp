@@ -11,7 +11,17 @@ void require(int ok) {
   if (ok != 1) throw Error(ExitCode::kFailure, "OpenSSL cannot compute SHA-256");
 }
 
+// Without what OpenSSL sets up for names, texts and configuration files, which takes 0.4 ms.
+void initializeOnce() {
+  static const bool initialized =
+      OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
+                              OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
+                          nullptr) == 1;
+  require(initialized);
+}
+
 DigestContext newContext() {
+  initializeOnce();
   DigestContext context(EVP_MD_CTX_new());
   require(context != nullptr);
   require(EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr));

@@ -1,16 +1,12 @@
 #include "recorder/keys.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/kdf.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <memory>
 #include <string_view>
-#include <vector>
 
 #include "recorder/digest.h"
 #include "recorder/files.h"
@@ -21,32 +17,18 @@ namespace {
 
 using RootKey = std::array<uint8_t, 32>;
 
+// RFC 5869 with SHA-256, for a salt of up to 32 bytes and one block of output. Shorter HMAC keys are
+// filled up with zeros (RFC 2104), and so is a missing salt.
 std::array<uint8_t, 32> hkdf(const RootKey& root, Bytes salt, std::string_view info) {
-  struct Free {
-    void operator()(EVP_KDF* kdf) const { EVP_KDF_free(kdf); }
-    void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_KDF, Free> kdf(EVP_KDF_fetch(nullptr, OSSL_KDF_NAME_HKDF, nullptr));
-  std::unique_ptr<EVP_KDF_CTX, Free> context(kdf ? EVP_KDF_CTX_new(kdf.get()) : nullptr);
-  char digest[] = "SHA256";
-  auto octets = [](const char* name, const void* data, size_t size) {
-    return OSSL_PARAM_construct_octet_string(name, const_cast<void*>(data), size);
-  };
-  std::vector<OSSL_PARAM> parameters = {
-      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-      octets(OSSL_KDF_PARAM_KEY, root.data(), root.size()),
-      octets(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
-  };
-  // OpenSSL takes no empty salt; without one it uses zeros, which is the same (RFC 5869, 2.2).
-  if (!salt.empty()) {
-    parameters.push_back(octets(OSSL_KDF_PARAM_SALT, salt.data(), salt.size()));
+  Digest paddedSalt{};
+  if (salt.size() > paddedSalt.size()) {
+    throw Error(ExitCode::kFailure, "a session id of more than 32 bytes");
   }
-  parameters.push_back(OSSL_PARAM_construct_end());
-  std::array<uint8_t, 32> key;
-  if (!context || EVP_KDF_derive(context.get(), key.data(), key.size(), parameters.data()) != 1) {
-    throw Error(ExitCode::kFailure, "OpenSSL cannot derive a key with HKDF-SHA256");
-  }
-  return key;
+  std::copy(salt.begin(), salt.end(), paddedSalt.begin());
+  const Digest pseudorandom = Hmac(paddedSalt).tag({root});
+  const uint8_t firstBlock = 1;
+  return Hmac(pseudorandom)
+      .tag({{reinterpret_cast<const uint8_t*>(info.data()), info.size()}, {&firstBlock, 1}});
 }
 
 std::string quoted(const std::string& path) { return "'" + path + "'"; }

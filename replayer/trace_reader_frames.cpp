@@ -132,8 +132,8 @@ void FrameReader::readEvents(Bytes header) {
 
 void FrameReader::readPart(Bytes header) {
   authenticate(header, {});
-  const Encoding expected = at_.parts.empty() ? Encoding::kZstdStart : Encoding::kZstdContinue;
-  if (frame_.encoding != Encoding::kRedacted && frame_.encoding != expected) {
+  if (frame_.encoding == Encoding::kZstdStart) at_.parts.clear();
+  if (frame_.encoding == Encoding::kZstdContinue && at_.parts.empty()) {
     throw tamperedFrame("its encoding is none of this part");
   }
   at_.parts.push_back({content_, frame_.storedSize});
@@ -143,8 +143,9 @@ void FrameReader::readBlob(Bytes header, TraceBlobs& blobs) {
   Digest sha256;
   std::ranges::copy(fetch(content_, sha256.size()), sha256.begin());
   authenticate(header, sha256);
+  if (frame_.encoding == Encoding::kZstdStart) at_.parts.clear();
   const bool hasParts = !at_.parts.empty();
-  if (frame_.encoding == (hasParts ? Encoding::kZstdStart : Encoding::kZstdContinue) ||
+  if ((frame_.encoding == Encoding::kZstdContinue && !hasParts) ||
       (frame_.encoding == Encoding::kSame && hasParts)) {
     throw tamperedFrame("its encoding does not agree with the parts before it");
   }

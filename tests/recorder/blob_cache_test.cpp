@@ -29,7 +29,7 @@ class BlobCacheTest : public TraceTest {
   // Whether the cache has the entry whole.
   static bool has(const BlobCache& cache, const FileVersion& version) {
     const auto entry = cache.find(version);
-    return entry && BlobCache::read(*entry);
+    return entry && readCached(cache, *entry);
   }
 
   const std::array<uint8_t, 32> key_ = sessionKey().cache;
@@ -44,10 +44,32 @@ TEST_F(BlobCacheTest, RoundTripAcrossProcesses) {
   EXPECT_EQ(entry->sha256, digest_);
   EXPECT_EQ(entry->size, version(2).size);
   std::filesystem::remove(onlyFile());  // evicted by another process
-  EXPECT_EQ(BlobCache::read(*entry), stored_);
+  EXPECT_EQ(readCached(BlobCache(key_), *entry), stored_);
   struct stat status;
   ASSERT_EQ(::stat(path("cache").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0700u);
+}
+
+TEST_F(BlobCacheTest, ReadsBlockByBlockUpToABrokenOne) {
+  using Result = BlobCache::Reader::Result;
+  const BlobCache cache(key_, 100'000'000);
+  const ByteVector large = noise(2 * BlobCache::kBlock + 77, 6);
+  store(cache, version(2), digest_, large);
+  auto entry = cache.find(version(2));
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(readCached(cache, *entry), large);
+  const std::string file = onlyFile();
+  ByteVector altered = readFile(file);
+  const size_t data = altered.size() - large.size() - 3 * BlobCache::kTag;
+  altered[data + BlobCache::kBlock + 1000] ^= 1;
+  writeFile(file, altered);
+  entry = cache.find(version(2));
+  ASSERT_TRUE(entry);
+  BlobCache::Reader reader(cache, *entry);
+  Bytes block;
+  EXPECT_EQ(reader.next(block), Result::kBlock);
+  EXPECT_TRUE(std::equal(block.begin(), block.end(), large.begin()));
+  EXPECT_EQ(reader.next(block), Result::kBroken);
 }
 
 TEST_F(BlobCacheTest, AnyOtherVersionIsUnknown) {
@@ -72,7 +94,7 @@ TEST_F(BlobCacheTest, TornOrAlteredEntriesAreUnknown) {
     writeFile(file, {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
     EXPECT_FALSE(has(cache, version(2))) << size;
   }
-  const size_t header = whole.size() - stored_.size();
+  const size_t header = whole.size() - stored_.size() - BlobCache::kTag;
   for (size_t at = 0; at < whole.size(); at += at < header ? 1 : 9973) {
     ByteVector altered = whole;
     altered[at] ^= 1;

@@ -152,7 +152,7 @@ TEST_F(BlobStoreTest, TornOrPoisonedCacheIsReplaced) {
     struct stat status;
     EXPECT_EQ(::stat(path("file").c_str(), &status), 0);
     const auto entry = cache.find(FileVersion::of(status));
-    return entry && BlobCache::read(*entry);
+    return entry && readCached(cache, *entry);
   };
   record();
   EXPECT_TRUE(isCached());

@@ -16,10 +16,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "recorder/blob_cache.h"
 #include "recorder/keys.h"
 #include "recorder/trace_writer.h"
 #include "replayer/trace_reader.h"
@@ -39,6 +41,18 @@ inline void writeFile(const std::string& path, const ByteVector& bytes, mode_t m
   UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   ASSERT_TRUE(file) << path;
   ASSERT_EQ(::write(file.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+}
+
+// What the cache has for an entry, if it is whole.
+inline std::optional<ByteVector> readCached(const BlobCache& cache, const BlobCache::Entry& entry) {
+  using Result = BlobCache::Reader::Result;
+  BlobCache::Reader reader(cache, entry);
+  ByteVector whole;
+  Bytes block;
+  Result result;
+  while ((result = reader.next(block)) == Result::kBlock)
+    whole.insert(whole.end(), block.begin(), block.end());
+  return result == Result::kEnd ? std::optional(whole) : std::nullopt;
 }
 
 // Bytes that do not compress and are the same for the same seed.
