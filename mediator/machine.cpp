@@ -52,7 +52,7 @@ uint64_t readXcr0() {
 
 }  // namespace
 
-void describeMachine(schema::Machine::Builder machine) {
+void describeMachine(schema::Machine::Builder machine, bool counterTraps) {
   utsname name{};
   uname(&name);
   machine.setHostName(name.nodename);
@@ -63,7 +63,7 @@ void describeMachine(schema::Machine::Builder machine) {
   for (size_t i = 0; i < info.features.size(); ++i) features.set(i, info.features[i]);
   machine.setPageSize(static_cast<uint32_t>(sysconf(_SC_PAGESIZE)));
   machine.setXsaveMask(readXcr0());
-  machine.setTscTrapped(true);
+  machine.setTscTrapped(counterTraps);
   machine.setCpuidTrapped(false);
 }
 

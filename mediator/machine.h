@@ -11,7 +11,8 @@
 
 namespace airr {
 
-void describeMachine(schema::Machine::Builder);
+// `counterTraps`: what trapOwnCounter() said (mediator/own_time.h).
+void describeMachine(schema::Machine::Builder, bool counterTraps);
 // Features of /proc/cpuinfo that `recorded` has and this CPU lacks.
 std::vector<std::string> missingFeatures(schema::Machine::Reader recorded);
 std::vector<uint8_t> randomBytes(size_t);

@@ -23,6 +23,7 @@ struct Reading {
 };
 Reading gFirst;
 double gRate = 0;  // counts a nanosecond
+volatile sig_atomic_t gFaulted = 0;
 
 int64_t clockBySyscall(clockid_t clock) {
   timespec now{};
@@ -41,6 +42,7 @@ void onFault(int number, siginfo_t* info, void* context) {
     signal(number, SIG_DFL);  // a real fault: happens again, and is fatal
     return;
   }
+  gFaulted = 1;
   prctl(PR_SET_TSC, PR_TSC_ENABLE, 0, 0, 0);
   unsigned cpu = 0;
   const uint64_t value = __rdtscp(&cpu);
@@ -53,14 +55,15 @@ void onFault(int number, siginfo_t* info, void* context) {
 
 }  // namespace
 
-void trapOwnCounter() {
+bool trapOwnCounter() {
   gFirst = {__rdtsc(), clockBySyscall(CLOCK_MONOTONIC_RAW)};
   struct sigaction action {};
   action.sa_sigaction = onFault;
   action.sa_flags = SA_SIGINFO;
-  if (sigaction(SIGSEGV, &action, nullptr) != 0 ||
-      prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0)
+  if (sigaction(SIGSEGV, &action, nullptr) != 0 || prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0)
     throw systemError("trapping RDTSC (prctl PR_SET_TSC)");
+  __rdtsc();
+  return gFaulted != 0;
 }
 
 SteadyTime steadyNow() {

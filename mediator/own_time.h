@@ -17,8 +17,10 @@ namespace airr {
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 // From here on RDTSC faults in this thread; code that executes it all the same (a library reading
-// the clock through the vDSO) is served by a SIGSEGV handler, slowly.
-void trapOwnCounter();
+// the clock through the vDSO) is served by a SIGSEGV handler, slowly. Says whether it does fault:
+// under some hypervisors (PVM, which runs the guest's kernel unprivileged) prctl(2) succeeds and has
+// no effect.
+bool trapOwnCounter();
 
 // CLOCK_MONOTONIC, never through the vDSO.
 SteadyTime steadyNow();

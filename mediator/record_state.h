@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "mediator/input_instructions.h"
 #include "mediator/known_ranges.h"
 #include "mediator/open_files.h"
 #include "mediator/own_time.h"
@@ -40,14 +41,14 @@ struct Domain {
   uint32_t tasks = 0;
 };
 
-// An instruction that was replaced by int3 (RDRAND, RDSEED).
+// An instruction that was replaced by int3.
 struct TrapSite {
-  bool seed = false;
+  InputInstruction::Kind kind{};
   uint8_t length = 0;
-  uint8_t operandBytes = 0;
-  uint8_t destination = 0;  // register number as in ModRM with REX
-  bool generated = false;   // not of a file, but of memory that was made executable
-  uint8_t original = 0;     // the byte at a generated site
+  uint8_t operandBytes = 0;  // this and the next of RDRAND and RDSEED
+  uint8_t destination = 0;   // register number as in ModRM with REX
+  bool generated = false;    // not of a file, but of memory that was made executable
+  uint8_t original = 0;      // the byte at a generated site
 };
 
 using FileTrapSite = std::pair<uint64_t, TrapSite>;  // and its offset in the file
@@ -72,7 +73,7 @@ constexpr uint64_t kReadingOpen =
 struct AddressSpace {
   std::shared_ptr<Domain> domain;
   uint32_t users = 0;
-  std::map<uint64_t, TrapSite> trapSites;           // by address
+  std::map<uint64_t, TrapSite> trapSites;            // by address
   std::map<uint64_t, SharedMapping> sharedMappings;  // by start
   // Digests of the pages as of the last forced point; replay has their content.
   std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
@@ -145,20 +146,20 @@ struct Task {
   std::shared_ptr<Process> process;
   std::shared_ptr<AddressSpace> space;
   std::shared_ptr<SignalActions> actions;
-  bool started = false;      // its first stop was seen
+  bool started = false;  // its first stop was seen
   bool exitLogged = false;
 
   // The call it is in.
-  syscalls::Call call;               // as the task made it
+  syscalls::Call call;  // as the task made it
   const syscalls::Syscall* model = nullptr;
   uint64_t inputHash = 0;
   syscalls::Lengths lengths;
   syscalls::Redirect redirect;
   Address scratch;
-  bool releasable = false;  // may give the baton up inside
-  bool entered = false;     // its `enter` event is written
-  bool altered = false;     // runs with other arguments than the task's
-  uint8_t stream = 0;       // schema::Syscall::Stream
+  bool releasable = false;    // may give the baton up inside
+  bool entered = false;       // its `enter` event is written
+  bool altered = false;       // runs with other arguments than the task's
+  uint8_t stream = 0;         // schema::Syscall::Stream
   bool writesStream = false;  // holds or waits for that stream
   // The call whose outputs the kernel writes: `call`, or what restart_syscall continues.
   syscalls::Call outputCall;
@@ -175,16 +176,16 @@ struct Task {
     }
   };
   Position position;
-  CallInfo entry;  // of the seccomp stop it is at, or inside of
+  CallInfo entry;                // of the seccomp stop it is at, or inside of
   std::vector<siginfo_t> stash;  // signals that came between two positions
   SteadyTime runningSince{};
-  bool forceRequested = false;  // PTRACE_INTERRUPT was sent to end the turn
+  bool forceRequested = false;             // PTRACE_INTERRUPT was sent to end the turn
   std::chrono::nanoseconds forceAfter{0};  // of running without a stop
 
   uint64_t signalMask = 0;
 
-  int exitStatus = 0;                // of its exit stop
-  std::vector<uint64_t> exitWords;   // that the kernel changes when it ends
+  int exitStatus = 0;               // of its exit stop
+  std::vector<uint64_t> exitWords;  // that the kernel changes when it ends
   uint64_t clearChildTid = 0;
   uint64_t robustList = 0;
 };

@@ -84,7 +84,7 @@ int Recording::run() {
 
 void Recording::launch() {
   program_ = findProgram(options_.command.at(0));
-  trapOwnCounter();
+  const bool counterTraps = trapOwnCounter();
   if (options_.pin) {
     affinity_ = currentAffinity();
     pinToOneCore();
@@ -103,7 +103,7 @@ void Recording::launch() {
   timespec now{};
   syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
   header.setStartedAt(now.tv_sec * 1'000'000'000ll + now.tv_nsec);
-  describeMachine(header.initMachine());
+  describeMachine(header.initMachine(), counterTraps);
   auto arguments = header.initArguments(options_.command.size());
   for (size_t i = 0; i < options_.command.size(); ++i) arguments.set(i, options_.command[i]);
   header.setProgram(program_);
@@ -123,7 +123,7 @@ void Recording::launch() {
     fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
   const SessionKey key = keys.sessionKey(sessionId);
   trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);
-  programNotes_ = std::make_unique<FileNotes>(key.cache, "rdrand1");
+  programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
 
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&

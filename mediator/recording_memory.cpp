@@ -10,8 +10,8 @@
 #include <cstring>
 #include <set>
 
+#include "mediator/input_instructions.h"
 #include "mediator/memory_map.h"
-#include "mediator/rdrand_scan.h"
 #include "mediator/recording.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
@@ -31,9 +31,8 @@ bool isShared(uint64_t flags) {
   return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
 }
 
-TrapSite trapSiteOf(const RdrandSite& found) {
-  return {found.kind == RdrandSite::Kind::kRdseed, found.length,
-          static_cast<uint8_t>(found.operandBits / 8), found.reg};
+TrapSite trapSiteOf(const InputInstruction& found) {
+  return {found.kind, found.length, static_cast<uint8_t>(found.operandBits / 8), found.reg};
 }
 
 // A site in a note: 8 bytes of offset, then kind, length, operand bytes and destination.
@@ -44,7 +43,8 @@ std::vector<uint8_t> encodeTrapSites(const std::vector<FileTrapSite>& sites) {
   uint8_t* to = note.data();
   for (const auto& [offset, site] : sites) {
     memcpy(to, &offset, sizeof offset);
-    const uint8_t rest[] = {site.seed, site.length, site.operandBytes, site.destination};
+    const uint8_t rest[] = {static_cast<uint8_t>(site.kind), site.length, site.operandBytes,
+                            site.destination};
     memcpy(to + sizeof offset, rest, sizeof rest);
     to += kNoteOfSite;
   }
@@ -58,7 +58,8 @@ std::vector<FileTrapSite> decodeTrapSites(const std::vector<uint8_t>& note) {
     uint64_t offset;
     memcpy(&offset, from, sizeof offset);
     from += sizeof offset;
-    sites.push_back({offset, {from[0] != 0, from[1], from[2], from[3]}});
+    sites.push_back(
+        {offset, {static_cast<InputInstruction::Kind>(from[0]), from[1], from[2], from[3]}});
   }
   return sites;
 }
@@ -78,7 +79,8 @@ bool Recording::touchesGate(const Task& task) const {
     return start < AIRR_GATE_END && start + length > AIRR_GATE_TEXT;
   };
   switch (task.call.number) {
-    case SYS_mmap: return (a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && overlaps(a[0], a[1]);
+    case SYS_mmap:
+      return (a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) && overlaps(a[0], a[1]);
     case SYS_munmap:
     case SYS_mprotect:
     case SYS_pkey_mprotect:
@@ -87,7 +89,8 @@ bool Recording::touchesGate(const Task& task) const {
       return overlaps(a[0], a[1]);
     case SYS_mremap:
       return overlaps(a[0], a[1]) || ((a[3] & MREMAP_FIXED) && overlaps(a[4], a[2]));
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -115,7 +118,8 @@ bool Recording::prepareMapping(Task& task) {
 std::shared_ptr<SharedObjectState> Recording::findShared(uint64_t device, uint64_t inode) {
   std::erase_if(sharedObjects_, [](const auto& object) { return object.expired(); });
   for (const auto& weak : sharedObjects_)
-    if (auto object = weak.lock(); object->device == device && object->inode == inode) return object;
+    if (auto object = weak.lock(); object->device == device && object->inode == inode)
+      return object;
   return nullptr;
 }
 
@@ -179,7 +183,8 @@ void Recording::shareMapping(Task& task, uint64_t start) {
 void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
   const uint64_t* a = task.call.arguments;
   const auto start = static_cast<uint64_t>(result);
-  if (auto shared = task.space->sharedMappings.find(start); shared != task.space->sharedMappings.end()) {
+  if (auto shared = task.space->sharedMappings.find(start);
+      shared != task.space->sharedMappings.end()) {
     auto record = call.initMapping().initShared();
     record.setObject(shared->second.object->number);
     record.setOffset(a[5]);
@@ -200,14 +205,15 @@ void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
   if (file->path.empty()) file->path = resolvePath(task, static_cast<int>(a[4]), "");
   call.setPath(file->path);
   if (a[2] & PROT_EXEC) {
-    const std::vector<uint64_t> sites = patchTrapSites(task, file->fd.get(), blob, start, a[1], a[5]);
+    const std::vector<uint64_t> sites =
+        patchTrapSites(task, file->fd.get(), blob, start, a[1], a[5]);
     auto writes = call.initWrites(static_cast<unsigned>(sites.size()));
     for (unsigned i = 0; i < sites.size(); ++i) fillWrite(task.tracee, writes[i], {{sites[i]}, 1});
   }
 }
 
-// Where a program file has RDRAND and RDSEED. Scanning takes 0.3 ms a megabyte, so the result is kept
-// for later sessions.
+// Where a program file has instructions that are inputs. Scanning takes 0.3 ms a megabyte, so the
+// result is kept for later sessions.
 std::vector<FileTrapSite> Recording::findTrapSites(int file) {
   struct stat s {};
   if (fstat(file, &s) != 0 || s.st_size <= 0) return {};
@@ -215,17 +221,18 @@ std::vector<FileTrapSite> Recording::findTrapSites(int file) {
   if (const auto note = programNotes_->find(version)) return decodeTrapSites(*note);
   const auto size = static_cast<size_t>(s.st_size);
   void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-  if (content == MAP_FAILED) throw systemError("mapping a program file to look for RDRAND");
+  if (content == MAP_FAILED) throw systemError("mapping a program file to look for instructions");
   std::vector<FileTrapSite> sites;
-  for (const RdrandSite& found : scanForRdrand({static_cast<const uint8_t*>(content), size}))
+  for (const InputInstruction& found :
+       findInputInstructions({static_cast<const uint8_t*>(content), size}))
     sites.push_back({found.offset, trapSiteOf(found)});
   munmap(content, size);
   programNotes_->keep(version, encodeTrapSites(sites));
   return sites;
 }
 
-// Replaces RDRAND and RDSEED in newly mapped code by int3, whose trap the mediator answers. Returns
-// the addresses that were changed.
+// Replaces instructions that are inputs in newly mapped code by int3, whose trap the mediator
+// answers. Returns the addresses that were changed.
 std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t blob, uint64_t start,
                                                 uint64_t length, uint64_t offset) {
   auto known = trapSitesOfBlob_.find(blob);
@@ -290,7 +297,7 @@ void Recording::patchGenerated(Task& task, uint64_t start, uint64_t end,
   for (const Region& run : runs) {
     code.resize(run.length);
     if (!task.tracee.read(run.start, code.data(), code.size())) continue;
-    for (const RdrandSite& found : scanCode(code)) {
+    for (const InputInstruction& found : findInputInstructionsOfCode(code)) {
       if (regions.empty()) regions = readMemoryMap(task.tracee.tid());
       const Address address = run.start + found.offset;
       const MappedRegion* region = regionAt(regions, address.value);
@@ -325,7 +332,8 @@ void Recording::noteMappingCall(Task& task, int64_t result) {
       if ((a[3] & MREMAP_DONTUNMAP) == 0) space.known.remove(a[0], a[1]);
       space.known.add(static_cast<uint64_t>(result), a[2]);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -372,10 +380,13 @@ void Recording::noteSharedWrite(Task& task, Syscall::Builder call, int64_t resul
   switch (task.call.number) {
     case SYS_pwrite64:
     case SYS_pwritev:
-    case SYS_pwritev2: offset = static_cast<int64_t>(a[3]); break;
+    case SYS_pwritev2:
+      offset = static_cast<int64_t>(a[3]);
+      break;
     case SYS_write:
     case SYS_writev:
-    case SYS_sendfile: break;
+    case SYS_sendfile:
+      break;
     case SYS_copy_file_range:
     case SYS_splice:
       fd = static_cast<int>(a[2]);
@@ -384,8 +395,11 @@ void Recording::noteSharedWrite(Task& task, Syscall::Builder call, int64_t resul
       offset -= result;
       break;
     case SYS_ftruncate:
-    case SYS_fallocate: resized = true; break;
-    default: return;
+    case SYS_fallocate:
+      resized = true;
+      break;
+    default:
+      return;
   }
   const std::string link =
       "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);

@@ -52,9 +52,8 @@ void Recording::onSignal(Task& task, const Stop& stop) {
   // Somewhere in user code, where replay could not find it again: keep it for the next call.
   // Standard signals do not queue (signal(7)).
   bool pending = stop.signal < SIGRTMIN &&
-                 std::any_of(task.stash.begin(), task.stash.end(), [&](const siginfo_t& s) {
-                   return s.si_signo == stop.signal;
-                 });
+                 std::any_of(task.stash.begin(), task.stash.end(),
+                             [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
   if (!pending) task.stash.push_back(info);
   task.tracee.resume(Resume::kContinue);
 }
@@ -114,54 +113,64 @@ void Recording::deliver(Task& task, int signal, const siginfo_t& info, bool sync
 }
 
 bool Recording::emulateInstruction(Task& task, const siginfo_t& info, int signal) {
-  using Kind = schema::Trap::Kind;
+  if (info.si_code != SI_KERNEL) return false;
   Registers r = task.tracee.registers();
-  Kind kind;
-  uint8_t length = 0;
-  uint64_t a = 0, b = 0;
-  if (signal == SIGSEGV && info.si_code == SI_KERNEL) {
+  TrapSite site;
+  if (signal == SIGTRAP) {
+    r.rip -= 1;  // of int3, which stands for the instruction
+    auto found = task.space->trapSites.find(r.rip);
+    if (found == task.space->trapSites.end()) return false;
+    site = found->second;
+  } else if (signal == SIGSEGV) {
+    // Not found when it was mapped.
     uint8_t code[3] = {};
-    if (!task.tracee.read({r.rip}, code, 2)) return false;
-    if (code[0] == 0x0f && code[1] == 0x31) {
-      kind = Kind::RDTSC;
-      length = 2;
-      a = counterNow();
-    } else if (code[0] == 0x0f && code[1] == 0x01 && task.tracee.read({r.rip}, code, 3) &&
-               code[2] == 0xf9) {
-      kind = Kind::RDTSCP;
-      length = 3;
-      a = counterNow();
+    if (!task.tracee.read({r.rip}, code, 2) || code[0] != 0x0f) return false;
+    if (code[1] == 0x31) {
+      site.kind = InputInstruction::Kind::kRdtsc;
+      site.length = 2;
+    } else if (code[1] == 0x01 && task.tracee.read({r.rip}, code, 3) && code[2] == 0xf9) {
+      site.kind = InputInstruction::Kind::kRdtscp;
+      site.length = 3;
+    } else {
+      return false;
+    }
+  } else {
+    return false;
+  }
+  using Kind = schema::Trap::Kind;
+  Kind kind{};
+  uint64_t a = 0, b = 0;
+  switch (site.kind) {
+    case InputInstruction::Kind::kRdtscp: {
       // TSC_AUX holds node << 12 | CPU (arch/x86/kernel/cpu/common.c, setup_getcpu).
       unsigned cpu = 0, node = 0;
       syscall(SYS_getcpu, &cpu, &node, nullptr);
       b = node << 12 | cpu;
       r.rcx = b;
-    } else {
-      return false;
+      [[fallthrough]];
     }
-    r.rax = a & 0xffffffff;
-    r.rdx = a >> 32;
-    r.rip += length;
-  } else if (signal == SIGTRAP && info.si_code == SI_KERNEL) {
-    auto found = task.space->trapSites.find(r.rip - 1);
-    if (found == task.space->trapSites.end()) return false;
-    const TrapSite& site = found->second;
-    if (getrandom(&a, sizeof a, 0) != sizeof a) throw systemError("getrandom");
-    kind = site.seed ? Kind::RDSEED : Kind::RDRAND;
-    length = site.length;
-    if (site.operandBytes < 8) a &= (1ull << (8 * site.operandBytes)) - 1;
-    b = kCarry | static_cast<uint64_t>(site.destination) << 8 |
-        static_cast<uint64_t>(site.operandBytes) << 16;
-    setOperand(r, site.destination, site.operandBytes, a);
-    r.eflags = (r.eflags & ~kArithmeticFlags) | kCarry;
-    r.rip += length - 1u;
-  } else {
-    return false;
+    case InputInstruction::Kind::kRdtsc:
+      kind = site.kind == InputInstruction::Kind::kRdtsc ? Kind::RDTSC : Kind::RDTSCP;
+      a = counterNow();
+      r.rax = a & 0xffffffff;
+      r.rdx = a >> 32;
+      break;
+    case InputInstruction::Kind::kRdrand:
+    case InputInstruction::Kind::kRdseed:
+      kind = site.kind == InputInstruction::Kind::kRdrand ? Kind::RDRAND : Kind::RDSEED;
+      if (getrandom(&a, sizeof a, 0) != sizeof a) throw systemError("getrandom");
+      if (site.operandBytes < 8) a &= (1ull << (8 * site.operandBytes)) - 1;
+      b = kCarry | static_cast<uint64_t>(site.destination) << 8 |
+          static_cast<uint64_t>(site.operandBytes) << 16;
+      setOperand(r, site.destination, site.operandBytes, a);
+      r.eflags = (r.eflags & ~kArithmeticFlags) | kCarry;
+      break;
   }
+  r.rip += site.length;
   auto event = beginEvent(task);
   auto trap = event.initTrap();
   trap.setKind(kind);
-  trap.setLength(length);
+  trap.setLength(site.length);
   trap.setA(a);
   trap.setB(b);
   trace_->commit();
@@ -172,9 +181,9 @@ bool Recording::emulateInstruction(Task& task, const siginfo_t& info, int signal
   return true;
 }
 
-// The kernel forces a signal that an instruction raises: one that is blocked or ignored is unblocked
-// and gets its default action (kernel/signal.c, force_sig_info_to_task). The program never sees
-// the trap, so both are put back.
+// The kernel forces a signal that an instruction raises: one that is blocked or ignored is
+// unblocked and gets its default action (kernel/signal.c, force_sig_info_to_task). The program
+// never sees the trap, so both are put back.
 void Recording::restoreAction(Task& task, int signal) {
   const SignalActions::Action& action = task.actions->of[signal];
   const bool blocked = (task.signalMask >> (signal - 1)) & 1;

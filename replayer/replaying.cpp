@@ -291,8 +291,9 @@ void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
   using Kind = schema::Trap::Kind;
   Stop stop = runToStop(task);
   const bool counter = event.getKind() == Kind::RDTSC || event.getKind() == Kind::RDTSCP;
-  const int expected = counter ? SIGSEGV : SIGTRAP;
-  if (stop.kind != Stop::Kind::kSignal || stop.signal != expected)
+  // A counter's instruction traps by itself where it was not found and replaced by int3.
+  const bool replaced = stop.signal == SIGTRAP;
+  if (stop.kind != Stop::Kind::kSignal || !(replaced || (counter && stop.signal == SIGSEGV)))
     diverge(task, counter ? "rdtsc" : "rdrand",
             stop.kind == Stop::Kind::kSignal ? std::string("signal ") + strsignal(stop.signal)
                                              : describe(callOf(task.tracee.registers()), task));
@@ -301,13 +302,12 @@ void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
     r.rax = event.getA() & 0xffffffff;
     r.rdx = event.getA() >> 32;
     if (event.getKind() == Kind::RDTSCP) r.rcx = event.getB();
-    r.rip += event.getLength();
   } else {
     const auto bytes = static_cast<uint8_t>(event.getB() >> 16);
     setOperand(r, static_cast<uint8_t>(event.getB() >> 8), bytes, event.getA());
     r.eflags = (r.eflags & ~kArithmeticFlags) | (event.getB() & 1);
-    r.rip += event.getLength() - 1u;
   }
+  r.rip += event.getLength() - (replaced ? 1u : 0u);
   r.orig_rax = static_cast<uint64_t>(-1);
   task.tracee.setRegisters(r);
 }

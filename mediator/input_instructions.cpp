@@ -1,4 +1,4 @@
-#include "mediator/rdrand_scan.h"
+#include "mediator/input_instructions.h"
 
 #include <Zydis/Zydis.h>
 #include <elf.h>
@@ -263,54 +263,69 @@ class Functions {
   uint64_t count_ = 0;
 };
 
-// RDRAND and RDSEED with a register: 0F C7, then mod = 3 and reg = 6 or 7.
-bool isCandidate(const uint8_t* at) { return at[0] == 0x0f && at[1] == 0xc7 && at[2] >= 0xf0; }
+// The length of an opcode that stands here: 0F C7 with mod = 3 and reg = 6 or 7 (RDRAND and RDSEED
+// of a register), 0F 31 (RDTSC), 0F 01 F9 (RDTSCP). 0 if none does. `left` is at least 2.
+uint64_t opcodeLength(const uint8_t* at, uint64_t left) {
+  if (at[0] != 0x0f) return 0;
+  if (at[1] == 0x31) return 2;
+  if (left < 3) return 0;
+  return (at[1] == 0xc7 && at[2] >= 0xf0) || (at[1] == 0x01 && at[2] == 0xf9) ? 3 : 0;
+}
 
-// Calls found(offset of the 0F) for each candidate, ascending. Sixteen bytes at a time, since this
-// runs over all code of everything that is mapped.
+// Where an opcode stands. Its last byte is the instruction's.
+struct Candidate {
+  uint64_t start = 0;
+  uint64_t end = 0;
+};
+
+// Calls found(Candidate) for each, ascending. Sixteen bytes at a time, since this runs over all
+// code of everything that is mapped.
 template <class Found>
 void forEachCandidate(Bytes bytes, Extent extent, const Found& found) {
   const uint8_t* const data = bytes.data();
   uint64_t at = extent.start;
-  const __m128i first = _mm_set1_epi8(0x0f), second = _mm_set1_epi8(static_cast<char>(0xc7));
+  const auto check = [&](uint64_t offset) {
+    const uint64_t length = opcodeLength(data + offset, extent.end - offset);
+    if (length != 0) found(Candidate{offset, offset + length});
+  };
+  const auto equal = [](__m128i value, int to) {
+    return _mm_cmpeq_epi8(value, _mm_set1_epi8(static_cast<char>(to)));
+  };
   for (; at + 18 <= extent.end; at += 16) {
-    const auto* here = reinterpret_cast<const __m128i*>(data + at);
-    const auto* next = reinterpret_cast<const __m128i*>(data + at + 1);
-    auto mask = static_cast<unsigned>(
-        _mm_movemask_epi8(_mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(here), first),
-                                        _mm_cmpeq_epi8(_mm_loadu_si128(next), second))));
-    for (; mask != 0; mask &= mask - 1) {
-      const uint64_t offset = at + static_cast<unsigned>(std::countr_zero(mask));
-      if (isCandidate(data + offset)) found(offset);
-    }
+    const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
+    const __m128i next = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at + 1));
+    const __m128i second =
+        _mm_or_si128(_mm_or_si128(equal(next, 0xc7), equal(next, 0x31)), equal(next, 0x01));
+    auto mask = static_cast<unsigned>(_mm_movemask_epi8(_mm_and_si128(equal(here, 0x0f), second)));
+    for (; mask != 0; mask &= mask - 1) check(at + static_cast<unsigned>(std::countr_zero(mask)));
   }
-  for (; at + 3 <= extent.end; ++at) {
-    if (isCandidate(data + at)) found(at);
-  }
+  for (; at + 2 <= extent.end; ++at) check(at);
 }
 
 class Scanner {
  public:
   explicit Scanner(Elf elf)
-      : elf_(std::move(elf)), functions_(elf_), budget_(elf_.bytes().size() + kMostCandidates) {
+      : elf_(std::move(elf)), functions_(elf_), budget_(elf_.bytes().size() + kLeastBudget) {
     ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   }
 
-  std::vector<RdrandSite> run() {
+  std::vector<InputInstruction> run() {
     for (const Extent& code : elf_.code()) {
-      forEachCandidate(elf_.bytes(), code, [&](uint64_t offset) { confirm(code, offset); });
+      forEachCandidate(elf_.bytes(), code, [&](Candidate candidate) { confirm(code, candidate); });
     }
     return std::move(sites_);
   }
 
-  std::vector<RdrandSite> runFromTheFirstByte() {
+  std::vector<InputInstruction> runFromTheFirstByte() {
     sweep_.function = {0, elf_.bytes().size()};
     return run();
   }
 
  private:
-  // Bounds the work on hostile files: real code has a few dozen candidates at most.
-  static constexpr uint64_t kMostCandidates = 4096;
+  // Bounds the work on hostile files: in real code, a megabyte has a few dozen candidates at most.
+  static constexpr uint64_t kMostCandidates = 1 << 16;
+
+  static constexpr uint64_t kLeastBudget = 1 << 20;
 
   // Where decoding from a function's start has come to.
   struct Sweep {
@@ -321,11 +336,11 @@ class Scanner {
   };
   enum class Landing { kOn, kPast, kLost };
 
-  void confirm(const Extent& code, uint64_t candidate) {
-    using enum RdrandSite::Confidence;
+  void confirm(const Extent& code, Candidate candidate) {
+    using enum InputInstruction::Confidence;
     if (++candidates_ > kMostCandidates) return;
     uint64_t instruction = 0;
-    if (enterFunction(code, candidate)) {
+    if (enterFunction(code, candidate.start)) {
       switch (sweepTo(code, candidate, instruction)) {
         case Landing::kOn:
           return report(code, instruction, kFunction);
@@ -357,18 +372,18 @@ class Scanner {
 
   // Decodes onwards from where the previous candidate of the function was. Functions that overlap
   // many times over exhaust the budget, and nothing else does.
-  Landing sweepTo(const Extent& code, uint64_t candidate, uint64_t& instruction) {
+  Landing sweepTo(const Extent& code, Candidate candidate, uint64_t& instruction) {
     ZydisDecodedInstruction decoded;
-    if (!sweep_.known) skipPadding(candidate);
+    if (!sweep_.known) skipPadding(candidate.start);
     while (!sweep_.broken && budget_ != 0 && decode(code, sweep_.at, decoded)) {
       --budget_;
       const uint64_t end = sweep_.at + decoded.length;
-      if (end > candidate) {
+      if (end > candidate.start) {
         instruction = sweep_.at;
         return isSite(decoded, sweep_.at, candidate) ? Landing::kOn : Landing::kPast;
       }
       sweep_.at = end;
-      if (!sweep_.known) skipPadding(candidate);
+      if (!sweep_.known) skipPadding(candidate.start);
     }
     sweep_.broken = true;
     return Landing::kLost;
@@ -382,9 +397,10 @@ class Scanner {
 
   // Decoding x86 from a wrong start falls into step with the real instructions soon, or meets bytes
   // that no program contains. So all starts that meet none must land here, enough of them must come
-  // from afar, and the result must be used as results of these two are: by a test of the carry
-  // flag.
-  bool synchronises(const Extent& code, uint64_t candidate, uint64_t& instruction) const {
+  // from afar, and the result must be used as results of these instructions are.
+  bool synchronises(const Extent& code, Candidate found, uint64_t& instruction) {
+    const uint64_t candidate = found.start;
+    if (!resultIsUsed(code, found)) return false;
     constexpr uint64_t kNearest = 32, kFar = 80, kFarthest = 128, kEnough = 12;
     uint64_t fromAfar = 0;
     for (uint64_t distance = kFarthest; distance >= kNearest; --distance) {
@@ -392,12 +408,12 @@ class Scanner {
       if (distance < kFar && fromAfar < kEnough) return false;
       const auto landing = decodeTo(code, candidate - distance, candidate);
       if (!landing) continue;
-      if (!isSite(landing->decoded, landing->at, candidate)) return false;
+      if (!isSite(landing->decoded, landing->at, found)) return false;
       if (fromAfar != 0 && landing->at != instruction) return false;
       instruction = landing->at;
       if (distance >= kFar) ++fromAfar;
     }
-    return fromAfar >= kEnough && carryIsTestedAfter(code, candidate + kOpcodeLength);
+    return fromAfar >= kEnough;
   }
 
   struct Decoded {
@@ -406,24 +422,40 @@ class Scanner {
   };
 
   // The instruction that covers the candidate, if everything before it is plausible.
-  std::optional<Decoded> decodeTo(const Extent& code, uint64_t start, uint64_t candidate) const {
+  std::optional<Decoded> decodeTo(const Extent& code, uint64_t start, uint64_t candidate) {
     Decoded here{start, {}};
-    while (decode(code, here.at, here.decoded) && !isImplausible(here.decoded)) {
+    while (budget_ != 0 && decode(code, here.at, here.decoded) && !isImplausible(here.decoded)) {
+      --budget_;
       if (here.at + here.decoded.length > candidate) return here;
       here.at += here.decoded.length;
     }
     return std::nullopt;
   }
 
-  bool carryIsTestedAfter(const Extent& code, uint64_t at) const {
+  // The carry flag, which says whether RDRAND gave a number, is tested; of the counter, the upper
+  // half in edx is shifted to its place.
+  bool resultIsUsed(const Extent& code, Candidate candidate) const {
     constexpr int kReach = 8;
+    const bool random = elf_.bytes()[candidate.start + 1] == 0xc7;
+    uint64_t at = candidate.end;
     for (int i = 0; i < kReach; ++i) {
       ZydisDecodedInstruction decoded;
       if (!decode(code, at, decoded) || isImplausible(decoded)) return false;
-      if (decoded.cpu_flags != nullptr && (decoded.cpu_flags->tested & ZYDIS_CPUFLAG_CF) != 0) {
+      if (random && decoded.cpu_flags != nullptr &&
+          (decoded.cpu_flags->tested & ZYDIS_CPUFLAG_CF) != 0) {
+        return true;
+      }
+      if (!random && decoded.mnemonic == ZYDIS_MNEMONIC_SHL && decoded.operand_width == 64 &&
+          decoded.raw.imm[0].value.u == 32) {
         return true;
       }
       at += decoded.length;
+      // Go's runtime.cputicks shares the shift between its two ways to read the counter.
+      if (decoded.mnemonic == ZYDIS_MNEMONIC_JMP &&
+          (decoded.attributes & ZYDIS_ATTRIB_IS_RELATIVE) != 0) {
+        at += static_cast<uint64_t>(decoded.raw.imm[0].value.s);
+        if (!code.contains(at)) return false;
+      }
     }
     return false;
   }
@@ -441,25 +473,37 @@ class Scanner {
            decoded.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
   }
 
-  // Is this, decoded at `at`, the RDRAND or RDSEED whose 0F is the candidate?
-  static bool isSite(const ZydisDecodedInstruction& decoded, uint64_t at, uint64_t candidate) {
-    return (decoded.mnemonic == ZYDIS_MNEMONIC_RDRAND ||
-            decoded.mnemonic == ZYDIS_MNEMONIC_RDSEED) &&
-           at + decoded.length == candidate + kOpcodeLength;
+  static std::optional<InputInstruction::Kind> kindOf(const ZydisDecodedInstruction& decoded) {
+    using enum InputInstruction::Kind;
+    switch (decoded.mnemonic) {
+      case ZYDIS_MNEMONIC_RDRAND:
+        return kRdrand;
+      case ZYDIS_MNEMONIC_RDSEED:
+        return kRdseed;
+      case ZYDIS_MNEMONIC_RDTSC:
+        return kRdtsc;
+      case ZYDIS_MNEMONIC_RDTSCP:
+        return kRdtscp;
+      default:
+        return std::nullopt;
+    }
   }
 
-  void report(const Extent& code, uint64_t at, RdrandSite::Confidence confidence) {
+  // Is this, decoded at `at`, the instruction whose opcode is the candidate?
+  static bool isSite(const ZydisDecodedInstruction& decoded, uint64_t at, Candidate candidate) {
+    return kindOf(decoded) && at + decoded.length == candidate.end;
+  }
+
+  void report(const Extent& code, uint64_t at, InputInstruction::Confidence confidence) {
     ZydisDecodedInstruction decoded;
     if (!decode(code, at, decoded)) return;
-    sites_.push_back({at, decoded.length,
-                      decoded.mnemonic == ZYDIS_MNEMONIC_RDRAND ? RdrandSite::Kind::kRdrand
-                                                                : RdrandSite::Kind::kRdseed,
-                      decoded.operand_width,
-                      static_cast<uint8_t>(decoded.raw.modrm.rm | decoded.raw.rex.B << 3),
-                      confidence});
+    InputInstruction site{at, decoded.length, *kindOf(decoded), 0, 0, confidence};
+    if (site.kind <= InputInstruction::Kind::kRdseed) {
+      site.operandBits = decoded.operand_width;
+      site.reg = static_cast<uint8_t>(decoded.raw.modrm.rm | decoded.raw.rex.B << 3);
+    }
+    sites_.push_back(site);
   }
-
-  static constexpr uint64_t kOpcodeLength = 3;  // 0F C7 and the ModRM byte, the last of all
 
   const Elf elf_;
   const Functions functions_;
@@ -467,14 +511,16 @@ class Scanner {
   Sweep sweep_;
   uint64_t budget_;  // instructions to decode
   uint64_t candidates_ = 0;
-  std::vector<RdrandSite> sites_;
+  std::vector<InputInstruction> sites_;
 };
 
 }  // namespace
 
-std::vector<RdrandSite> scanForRdrand(Bytes elfBytes) { return Scanner(Elf(elfBytes)).run(); }
+std::vector<InputInstruction> findInputInstructions(Bytes elfBytes) {
+  return Scanner(Elf(elfBytes)).run();
+}
 
-std::vector<RdrandSite> scanCode(Bytes code) {
+std::vector<InputInstruction> findInputInstructionsOfCode(Bytes code) {
   return Scanner(Elf::ofCode(code)).runFromTheFirstByte();
 }
 

@@ -1,5 +1,6 @@
-// Finds the RDRAND and RDSEED instructions of an ELF file, or of code that a program has generated,
-// so that the mediator can put int3 in their place, and give the program a recorded value instead.
+// Finds the instructions of an ELF file, or of code that a program has generated, that are inputs:
+// RDRAND, RDSEED, RDTSC and RDTSCP. The mediator puts int3 in their place, and gives the program a
+// recorded value instead.
 //
 // A changed byte that was no instruction would corrupt the program, so a site is reported only if
 // it was reached by decoding.
@@ -14,8 +15,8 @@
 
 namespace airr {
 
-struct RdrandSite {
-  enum class Kind : uint8_t { kRdrand, kRdseed };
+struct InputInstruction {
+  enum class Kind : uint8_t { kRdrand, kRdseed, kRdtsc, kRdtscp };
   enum class Confidence : uint8_t {
     kFunction,      // reached by decoding a function, or generated code, from its start
     kSynchronised,  // no function is known here; reached from wherever decoding began before it
@@ -24,18 +25,18 @@ struct RdrandSite {
   uint64_t offset = 0;  // of the first byte, prefixes included, in what was scanned
   uint8_t length = 0;
   Kind kind = Kind::kRdrand;
-  uint8_t operandBits = 0;  // 16, 32 or 64
-  uint8_t reg = 0;          // the destination as the processor numbers it: 0 = rax … 15 = r15
+  uint8_t operandBits = 0;  // of RDRAND and RDSEED: 16, 32 or 64
+  uint8_t reg = 0;  // of the same, the destination as the processor numbers it: 0 = rax … 15 = r15
   Confidence confidence = Confidence::kFunction;
 
-  bool operator==(const RdrandSite&) const = default;
+  bool operator==(const InputInstruction&) const = default;
 };
 
 // In order of offset. Empty for anything that is not an x86-64 ELF file.
-std::vector<RdrandSite> scanForRdrand(std::span<const uint8_t> elfBytes);
+std::vector<InputInstruction> findInputInstructions(std::span<const uint8_t> elfBytes);
 
 // Of bytes that are code from the first on. Where they stop to be, as at data among the code, what
 // comes behind is taken for code only with a kSynchronised site's evidence.
-std::vector<RdrandSite> scanCode(std::span<const uint8_t> code);
+std::vector<InputInstruction> findInputInstructionsOfCode(std::span<const uint8_t> code);
 
 }  // namespace airr
