@@ -92,6 +92,7 @@ struct AddressSpace {
     return denyWriteExecute & kMdweNoInherit ? 0 : denyWriteExecute;
   }
   std::chrono::nanoseconds forcedCost{0};  // of the last forced point
+  bool yieldAsked = false;  // the gate's yield_at is not UINT64_MAX
   SteadyTime lastForced{};
 };
 

@@ -154,6 +154,7 @@ class Recording {
 
   // recording_forced.cpp
   void onTick();
+  void askForYield(Task&, bool asked);
   void onForcedStop(Task&);
   bool spins(Task&, bool& lost);
   void force(Task&, schema::Forced::Reason);

@@ -111,6 +111,7 @@ void Recording::schedule() {
       domain->turnStart = now_;
       changed = true;
       try {
+        askForYield(*next, false);
         grant(*next);
       } catch (const TraceeGone&) {
         // Killed while it waited; its end is reported next and frees the baton.

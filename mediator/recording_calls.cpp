@@ -547,8 +547,7 @@ void Recording::onShim(Task& task) {
     uint64_t count = 0;
     task.tracee.readValue({AIRR_GATE_DATA + offsetof(airr_gate_data, hook_count)}, count);
     event.setGateYield(count);
-    const uint64_t never = UINT64_MAX;
-    task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)}, &never, sizeof never);
+    askForYield(task, false);
   } else {
     auto note = event.initNote();
     note.setKind(kind < std::size(kKinds) ? kKinds[kind] : "unknown");

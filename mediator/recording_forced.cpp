@@ -1,8 +1,8 @@
 // Forced hand-overs: a task runs on without a call while others wait, or a signal does.
 //
-// Such a point cannot be found again without counting instructions. So replay does not run to it: the
-// registers and the memory of the task as they were there are put on record, and replay puts them in
-// place. Whether the task was spinning decides when to do this, never whether it is exact.
+// Such a point cannot be found again without counting instructions. So replay does not run to it:
+// the registers and the memory of the task as they were there are put on record, and replay puts
+// them in place. Whether the task was spinning decides when to do this, never whether it is exact.
 #define XXH_INLINE_ALL
 #include <signal.h>
 #include <sys/mman.h>
@@ -21,14 +21,16 @@ namespace {
 using namespace std::chrono_literals;
 using schema::Forced;
 
-constexpr auto kAskShim = 5ms;        // running so long: ask for a yield at the next hooked call
-constexpr auto kFirstLook = 8ms;      // then look whether it spins, with doubling patience
+constexpr auto kAskShim = 5ms;    // running so long: ask for a yield at the next hooked call
+constexpr auto kFirstLook = 8ms;  // then look whether it spins, with doubling patience
 constexpr auto kSignalPatience = 30ms;
-constexpr auto kCap = 200ms;          // computing that long: hand over all the same
-constexpr int kMostSteps = 1000;      // a spin's period is shorter (design.md, section 6)
-constexpr uint64_t kRunPages = 256;   // pages read, and stored, in one piece
+constexpr auto kCap = 200ms;         // computing that long: hand over all the same
+constexpr int kMostSteps = 1000;     // a spin's period is shorter (design.md, section 6)
+constexpr uint64_t kRunPages = 256;  // pages read, and stored, in one piece
 
-bool inGate(uint64_t rip) { return rip >= AIRR_GATE_TEXT && rip < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE; }
+bool inGate(uint64_t rip) {
+  return rip >= AIRR_GATE_TEXT && rip < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE;
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ void Recording::onTick() {
   const auto now = steadyNow();
   for (const auto& domain : domains_) {
     Task* holder = domain->holder;
-    if (holder == nullptr || holder->state != TaskState::kRunning || holder->forceRequested) continue;
+    if (holder == nullptr || holder->state != TaskState::kRunning || holder->forceRequested)
+      continue;
     const bool wanted = !domain->ready.empty();
     if (!wanted && holder->stash.empty()) continue;
     const auto elapsed = now - holder->runningSince;
@@ -44,16 +47,22 @@ void Recording::onTick() {
     // A forced point must not cost more than a fraction of the time that is lost by waiting.
     if (now - holder->space->lastForced < 4 * holder->space->forcedCost) continue;
     try {
-      const uint64_t asSoonAsPossible = 0;
-      if (wanted)
-        holder->tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)},
-                             &asSoonAsPossible, sizeof asSoonAsPossible);
+      if (wanted) askForYield(*holder, true);
       if (elapsed < std::max<std::chrono::nanoseconds>(kFirstLook, holder->forceAfter)) continue;
       holder->forceRequested = true;
       holder->tracee.interrupt();
     } catch (const TraceeGone&) {
     }
   }
+}
+
+// At the next hooked call, or not any more: the request is the address space's, and meant for one
+// turn of one task.
+void Recording::askForYield(Task& task, bool asked) {
+  if (task.space->yieldAsked == asked) return;
+  const uint64_t at = asked ? 0 : UINT64_MAX;
+  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)}, &at, sizeof at);
+  task.space->yieldAsked = asked;
 }
 
 void Recording::onForcedStop(Task& task) {
@@ -73,8 +82,8 @@ void Recording::onForcedStop(Task& task) {
   task.tracee.resume(Resume::kContinue);
 }
 
-// Whether it was interrupted while it waited for its notification to be taken: it makes the call again
-// (SECCOMP_RET_USER_NOTIF gives -ERESTARTSYS then).
+// Whether it was interrupted while it waited for its notification to be taken: it makes the call
+// again (SECCOMP_RET_USER_NOTIF gives -ERESTARTSYS then).
 bool Recording::callsAgain(Task& task) {
   const Registers& r = task.tracee.registers();
   return static_cast<int64_t>(r.orig_rax) >= 0 && static_cast<int64_t>(r.rax) == -512;

@@ -174,6 +174,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
   } else {
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
+    space->yieldAsked = task.space->yieldAsked;
     space->sharedMappings = task.space->sharedMappings;
     space->known = task.space->known;
     space->mapOperations = task.space->mapOperations;

@@ -168,8 +168,10 @@ TEST_F(TraceWriterTest, BlobThatCannotBeWrittenStopsEverything) {
   writer.flush();
   FileSizeLimit limit(std::filesystem::file_size(file_) + 1000);
   const ByteVector blob = noise(5000, 1);
-  writer.addBlob(blob.data(), blob.size());
-  const Error error = errorOf([&] { writer.seal(); });
+  const Error error = errorOf([&] {
+    writer.addBlob(blob.data(), blob.size());
+    writer.seal();  // at the latest: the blob is written beside the session
+  });
   EXPECT_NE(std::string(error.what()).find("File too large"), std::string::npos) << error.what();
   EXPECT_EQ(errorOf([&] { writer.begin(); }).what(), std::string(error.what()));
   EXPECT_EQ(errorOf([&] { writer.flush(); }).what(), std::string(error.what()));
