@@ -55,26 +55,37 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 
 }  // namespace
 
-Launched launch(const LaunchOptions& options) {
+Launcher::Launcher(const LaunchOptions& options) {
   std::vector<char*> argv = pointers(options.arguments);
   std::vector<char*> envp = pointers(options.environment);
   int go[2], report[2];
-  if (pipe2(go, O_CLOEXEC) != 0 || pipe2(report, O_CLOEXEC) != 0) throw systemError("pipe2");
-  UniqueFd goRead(go[0]), goWrite(go[1]), reportRead(report[0]), reportWrite(report[1]);
-  pid_t child = fork();
+  if (pipe2(go, O_CLOEXEC) != 0) throw systemError("pipe2");
+  UniqueFd goRead(go[0]);
+  go_.reset(go[1]);
+  if (pipe2(report, O_CLOEXEC) != 0) throw systemError("pipe2");
+  report_.reset(report[0]);
+  UniqueFd reportWrite(report[1]);
+  const pid_t child = fork();
   if (child < 0) throw systemError("fork");
-  if (child == 0) becomeProgram(options, argv.data(), envp.data(), go[0], report[1]);
-  if (ptrace(PTRACE_SEIZE, child, 0, kPtraceOptions) != 0) {
+  if (child == 0) {
+    close(go[1]);  // to see the mediator's end
+    becomeProgram(options, argv.data(), envp.data(), go[0], report[1]);
+  }
+  child_ = Tid{child};
+}
+
+Launched Launcher::start() {
+  if (ptrace(PTRACE_SEIZE, raw(child_), 0, kPtraceOptions) != 0) {
     int error = errno;
-    kill(child, SIGKILL);
+    kill(raw(child_), SIGKILL);
     throw systemError("cannot trace a child process (PTRACE_SEIZE)", error,
                       "check /proc/sys/kernel/yama/ptrace_scope and the container's seccomp "
                       "profile; `airr doctor` shows what this host allows");
   }
-  if (write(goWrite.get(), "g", 1) != 1) throw systemError("starting the child");
+  if (write(go_.get(), "g", 1) != 1) throw systemError("starting the child");
   Launched launched;
-  launched.tid = Tid{child};
-  launched.errorPipe = fcntl(reportRead.get(), F_DUPFD_CLOEXEC, 3);
+  launched.tid = child_;
+  launched.errorPipe = fcntl(report_.get(), F_DUPFD_CLOEXEC, 3);
   return launched;
 }
 

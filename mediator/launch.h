@@ -1,7 +1,9 @@
 // Starts the first tracee of a session: fork, attach, filter, exec. Record and replay share it.
 //
-// launch() returns with the task running towards exec, attached to the calling thread; its stops
-// up to PTRACE_EVENT_EXEC are the caller's to pass. Throws Error.
+// A Launcher forks when it is made. That is cheap as long as the process has not touched much memory,
+// so it comes first; the child waits, and ends with the Launcher if it is never started. start()
+// returns with the task running towards exec, attached to the calling thread; its stops up to
+// PTRACE_EVENT_EXEC are the caller's to pass. One thread; owns pipes. Throws Error.
 #pragma once
 
 #include <array>
@@ -10,6 +12,7 @@
 
 #include "mediator/seccomp_filter.h"
 #include "schema/types.h"
+#include "schema/unique_fd.h"
 
 namespace airr {
 
@@ -29,7 +32,15 @@ struct Launched {
   int errorPipe = -1;
 };
 
-Launched launch(const LaunchOptions&);
+class Launcher {
+ public:
+  explicit Launcher(const LaunchOptions&);
+  Launched start();  // once
+
+ private:
+  Tid child_{};
+  UniqueFd go_, report_;
+};
 
 // As execvp(3) looks a name up. Throws Error with kNotFound or kCannotExecute.
 std::string findProgram(const std::string& name);

@@ -94,6 +94,7 @@ void Recording::launch() {
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
   launchOptions.filter = Filter(notifiedCalls());
+  Launcher launcher(launchOptions);
 
   capnp::MallocMessageBuilder message;
   auto header = message.initRoot<schema::Header>();
@@ -129,7 +130,7 @@ void Recording::launch() {
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
                output.st_ino == error.st_ino;
   began_ = now_ = steadyNow();
-  Launched launched = airr::launch(launchOptions);
+  const Launched launched = launcher.start();
   root_ = launched.tid;
   launchPipe_ = launched.errorPipe;
   Task& task = makeTask(root_);

@@ -135,7 +135,10 @@ std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) cons
 
 BlobCache::BlockTags::BlockTags(const BlobCache& cache, uint64_t nonce)
     : context_(EVP_CIPHER_CTX_new()), nonce_(nonce) {
-  require(context_ && EVP_EncryptInit_ex2(context_.get(), EVP_aes_256_gcm(),
+  // Fetching takes longer than a small file does.
+  static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
+  require(context_ && cipher != nullptr &&
+          EVP_EncryptInit_ex2(context_.get(), cipher,
                                           cache.blockKey_.data(), nullptr, nullptr) == 1);
   begin();
 }
@@ -163,13 +166,12 @@ std::array<uint8_t, BlobCache::kTag> BlobCache::BlockTags::finish() {
   return tag;
 }
 
-BlobCache::Reader::Reader(const BlobCache& cache, const Entry& entry)
-    : entry_(entry), tags_(cache, entry.nonce) {}
+BlobCache::Reader::Reader(const BlobCache& cache, const Entry& entry, std::span<uint8_t> buffer)
+    : entry_(entry), tags_(cache, entry.nonce), buffer_(buffer) {}
 
 BlobCache::Reader::Result BlobCache::Reader::next(Bytes& block) {
   if (at_ == entry_.storedSize) return Result::kEnd;
-  buffer_.resize(std::min<uint64_t>(kBlock, entry_.storedSize));
-  const std::span<uint8_t> bytes(buffer_.data(), std::min<uint64_t>(kBlock, entry_.storedSize - at_));
+  const std::span<uint8_t> bytes = buffer_.first(std::min<uint64_t>(kBlock, entry_.storedSize - at_));
   std::array<uint8_t, kTag> tag;
   const uint64_t tagAt = sizeof(CacheHeader) + entry_.storedSize + at_ / kBlock * kTag;
   if (readWhole(entry_.file.get(), bytes, sizeof(CacheHeader) + at_) !=
@@ -238,7 +240,12 @@ void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) 
     return drop();
   }
   file_.reset();
-  cache_.evict();
+  if (cache_.untilEviction_ > storedSize_) {
+    cache_.untilEviction_ -= storedSize_;
+  } else {
+    cache_.evict();
+    cache_.untilEviction_ = cache_.capacity_ / 64;
+  }
 }
 
 void BlobCache::evict() const {

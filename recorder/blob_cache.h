@@ -16,9 +16,11 @@
 #include <openssl/evp.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,9 +56,9 @@ using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherContextFree>;
 
 class BlobCache {
  public:
-  static constexpr uint64_t kSmallestFile = 256 << 10;
+  static constexpr uint64_t kSmallestFile = 16 << 10;
   static constexpr uint64_t kCapacity = 2ull << 30;
-  static constexpr size_t kBlock = 256 << 10;
+  static constexpr size_t kBlock = 64 << 10;
   static constexpr size_t kTag = 16;
 
   // `capacity`: bytes on disk; when they are exceeded, the least recently used files go.
@@ -87,11 +89,11 @@ class BlobCache {
     uint32_t block_ = 0;
   };
 
-  // Reads an entry: one zstd frame, block by block.
+  // Reads an entry: one zstd frame, block by block, into `buffer`, which has room for kBlock.
   class Reader {
    public:
     enum class Result { kBlock, kEnd, kBroken };
-    Reader(const BlobCache& cache, const Entry& entry);
+    Reader(const BlobCache& cache, const Entry& entry, std::span<uint8_t> buffer);
     // kBlock: `block` holds until the next call. kBroken: this and all that follows is not to be used.
     Result next(Bytes& block);
 
@@ -99,7 +101,7 @@ class BlobCache {
     const Entry& entry_;
     BlockTags tags_;
     uint64_t at_ = 0;
-    std::vector<uint8_t> buffer_;
+    std::span<uint8_t> buffer_;
   };
 
   // An entry on its way into the cache. It is dropped unless it is committed.
@@ -133,6 +135,7 @@ class BlobCache {
   std::array<uint8_t, 32> blockKey_;
   uint64_t capacity_;
   UniqueFd directory_;
+  mutable std::atomic<uint64_t> untilEviction_ = 0;  // bytes; listing the directory takes its time
 };
 
 }  // namespace airr

@@ -60,8 +60,7 @@ Error changed(int fd) {
 class BlobWorker::Output {
  public:
   Output(BlobWorker& worker, const std::optional<FileVersion>& cacheAs)
-      : worker_(worker), buffer_(worker.pending_), cacheAs_(cacheAs) {
-    buffer_.resize(kPart);
+      : worker_(worker), buffer_(worker.pending_.get()), cacheAs_(cacheAs) {
     if (cacheAs_) draft_.emplace(worker.cache_);
     ZSTD_CCtx_reset(worker_.context_.get(), ZSTD_reset_session_only);
   }
@@ -71,7 +70,7 @@ class BlobWorker::Output {
     size_t left;
     do {
       if (used_ == kPart) writePart();
-      ZSTD_outBuffer output{buffer_.data(), kPart, used_};
+      ZSTD_outBuffer output{buffer_, kPart, used_};
       left = ZSTD_compressStream2(worker_.context_.get(), &output, &input, directive);
       if (ZSTD_isError(left)) {
         throw Error(ExitCode::kFailure, std::string("zstd: ") + ZSTD_getErrorName(left));
@@ -82,7 +81,7 @@ class BlobWorker::Output {
 
   // After ZSTD_e_end.
   void finish(const Digest& sha256, uint64_t size) {
-    const Bytes rest(buffer_.data(), used_);
+    const Bytes rest(buffer_, used_);
     worker_.frames_.blob(sha256, size, encoding_, rest);
     if (!draft_) return;
     draft_->append(rest);
@@ -93,14 +92,14 @@ class BlobWorker::Output {
 
  private:
   void writePart() {
-    worker_.frames_.part(encoding_, {buffer_.data(), used_});
-    if (draft_) draft_->append({buffer_.data(), used_});
+    worker_.frames_.part(encoding_, {buffer_, used_});
+    if (draft_) draft_->append({buffer_, used_});
     encoding_ = Encoding::kZstdContinue;
     used_ = 0;
   }
 
   BlobWorker& worker_;
-  std::vector<uint8_t>& buffer_;
+  uint8_t* const buffer_;
   size_t used_ = 0;
   Encoding encoding_ = Encoding::kZstdStart;
   const std::optional<FileVersion>& cacheAs_;
@@ -109,7 +108,9 @@ class BlobWorker::Output {
 
 BlobWorker::BlobWorker(FrameWriter& frames, const BlobCache& cache,
                        std::span<const uint64_t> affinity)
-    : frames_(frames), cache_(cache) {
+    : frames_(frames),
+      cache_(cache),
+      pending_(std::make_unique_for_overwrite<uint8_t[]>(kPart)) {
   std::vector<uint64_t> cores = besidesOwnCore(affinity);
   // The mediator's signals are for its own thread. SIGSEGV stays: it serves RDTSC
   // (mediator/own_time.h).
@@ -218,7 +219,7 @@ void BlobWorker::write(BlobJob& job) {
 bool BlobWorker::writeCached(BlobJob& job) {
   using Result = BlobCache::Reader::Result;
   static_assert(BlobCache::kBlock <= kPart);
-  BlobCache::Reader reader(cache_, *job.cached);
+  BlobCache::Reader reader(cache_, *job.cached, {pending_.get(), kPart});
   Encoding encoding = Encoding::kZstdStart;
   uint64_t left = job.cached->storedSize;
   for (;;) {
@@ -245,14 +246,14 @@ void BlobWorker::writeFile(BlobJob& job) {
   Output output(*this, job.cacheAs);
   Sha256 hash;
   uint64_t size = 0;
-  chunk_.resize(kChunk);
+  if (!chunk_) chunk_ = std::make_unique_for_overwrite<uint8_t[]>(kChunk);
   for (size_t n = kChunk; n == kChunk;) {
-    const ssize_t got = readWhole(fd, chunk_, size);
+    const ssize_t got = readWhole(fd, {chunk_.get(), kChunk}, size);
     if (got < 0) throw systemError("cannot read '" + pathOf(fd) + "' to record it");
     n = static_cast<size_t>(got);
     size += n;
     if (size > kMaxBlob) throw changed(fd);
-    const Bytes bytes(chunk_.data(), n);
+    const Bytes bytes(chunk_.get(), n);
     hash.update(bytes);
     output.compress(bytes, n == kChunk ? ZSTD_e_continue : ZSTD_e_end);
   }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -75,7 +76,8 @@ class BlobWorker {
   // Of the thread alone.
   std::unordered_set<Digest, DigestHash> written_;
   ZstdCompressContext context_ = newCompressContext();
-  std::vector<uint8_t> chunk_, pending_;
+  // Not vectors, which would touch all pages at first.
+  std::unique_ptr<uint8_t[]> chunk_, pending_;
   std::thread thread_;
 };
 

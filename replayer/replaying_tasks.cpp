@@ -51,7 +51,7 @@ void Replaying::start() {
   launchOptions.programFd = kStubFd;
   launchOptions.arguments = {"airr-replay"};
   launchOptions.newSession = true;
-  Launched launched = launch(launchOptions);
+  Launched launched = Launcher(launchOptions).start();
   UniqueFd report(launched.errorPipe);
   auto task = std::make_unique<Task>(TaskId{1}, launched.tid);
   task->process = std::make_shared<Process>();

@@ -65,7 +65,8 @@ TEST_F(BlobCacheTest, ReadsBlockByBlockUpToABrokenOne) {
   writeFile(file, altered);
   entry = cache.find(version(2));
   ASSERT_TRUE(entry);
-  BlobCache::Reader reader(cache, *entry);
+  std::vector<uint8_t> buffer(BlobCache::kBlock);
+  BlobCache::Reader reader(cache, *entry, buffer);
   Bytes block;
   EXPECT_EQ(reader.next(block), Result::kBlock);
   EXPECT_TRUE(std::equal(block.begin(), block.end(), large.begin()));

@@ -46,7 +46,8 @@ inline void writeFile(const std::string& path, const ByteVector& bytes, mode_t m
 // What the cache has for an entry, if it is whole.
 inline std::optional<ByteVector> readCached(const BlobCache& cache, const BlobCache::Entry& entry) {
   using Result = BlobCache::Reader::Result;
-  BlobCache::Reader reader(cache, entry);
+  std::vector<uint8_t> buffer(BlobCache::kBlock);
+  BlobCache::Reader reader(cache, entry, buffer);
   ByteVector whole;
   Bytes block;
   Result result;
