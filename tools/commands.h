@@ -24,6 +24,7 @@ Command addVerify(CLI::App& app);
 Command addInspect(CLI::App& app);
 Command addSyscalls(CLI::App& app);
 Command addDoctor(CLI::App& app);
+Command addPolicy(CLI::App& app);
 
 // Where libairr.so is: in the build tree or the installation that this executable belongs to.
 // Empty if it is in neither.

@@ -26,7 +26,7 @@ int fail(ExitCode code, const std::string& what, const std::string& remedy,
     text += ' ' + remedy;
     char& first = text[text.size() - remedy.size()];
     if (!remedy.starts_with("airr")) first = static_cast<char>(std::toupper(first));
-    if (text.back() != '.') text += '.';
+    if (text.back() != '.' && text.back() != '?') text += '.';
   }
   std::cerr << printable(text) << std::endl;
   for (const std::string& line : details) std::cerr << "  " << printable(line) << std::endl;
@@ -89,6 +89,7 @@ int run(int argc, char** argv) {
   add("replay", "Run a recorded program again, exactly, with no effect on the world.", addReplay);
   add("verify", "Prove that a trace is whole and unaltered.", addVerify);
   add("inspect", "Show what a session did: a summary, or its events.", addInspect);
+  add("policy", "Check, test, explain and format policies.", addPolicy);
   add("syscalls", "List the syscalls that airr knows and how it treats them.", addSyscalls);
   add("doctor", "Show what this host can do for airr.", addDoctor);
 

@@ -1,0 +1,15 @@
+// The stock policies, which are part of the program: their names work wherever it runs.
+//
+// Constant data; any thread; nothing fails.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace airr::policies {
+
+std::optional<std::string_view> stockPolicy(std::string_view name);
+std::vector<std::string_view> stockPolicyNames();
+
+}  // namespace airr::policies
