@@ -57,7 +57,7 @@ def must_succeed(result, what):
 
 def make_key(airr, base):
     """The first session of a user makes the key and says so, on the terminal only."""
-    first, _ = run(airr, "record", "-o", base / "first.cap", "--", "/bin/true")
+    first, _ = run(airr, "record", "--policy", "observe", "-o", base / "first.cap", "--", "/bin/true")
     must_succeed(first, "a first session")
     print(first.stderr.decode(errors="replace"), end="", flush=True)
 
@@ -66,7 +66,7 @@ def record(airr, trace, work):
     with model_server() as url:
         agent = [PYTHON, HERE / "agent.py", "--model-url", url]
         agent += ["--mcp", f"{PYTHON} {HERE / 'mcp_server.py'} todo.json", TASK]
-        recorded, seconds = run(airr, "record", "-o", trace, "--", *agent, cwd=work)
+        recorded, seconds = run(airr, "record", "--policy", "observe", "-o", trace, "--", *agent, cwd=work)
     must_succeed(recorded, "the recorded agent")
     if b"All is done: 1. [x] " not in recorded.stdout:
         raise DemoFailed(f"the agent did not do its work:\n{recorded.stdout.decode(errors='replace')}")

@@ -15,6 +15,7 @@ struct RecordOptions {
   std::vector<std::string> command;  // argv; [0] is looked up in PATH
   std::string shimPath;              // libairr.so, or empty: no shim
   bool pin = true;                   // all tracees and the mediator on one core
+  std::string policy = "observe";    // a stock policy's name, or a file
 };
 
 // Returns the wait status of the program (waitpid(2)).

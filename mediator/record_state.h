@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -20,6 +21,7 @@
 #include "mediator/known_ranges.h"
 #include "mediator/open_files.h"
 #include "mediator/own_time.h"
+#include "mediator/resolved_name.h"
 #include "mediator/scratch_arena.h"
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
@@ -119,12 +121,15 @@ struct Process {
   OpenFiles files;
   bool sharesFiles = false;  // its descriptor table, with another process: `files` is not used
   uint32_t liveTasks = 0;
+  // Executables: its own, its parent's, and so on; at most kMostLineage.
+  std::vector<std::string> lineage;
   std::string directory;  // cached working directory, empty: unknown
   UniqueFd directoryFd;   // the same, O_PATH
   // Credentials, root, mounts and pid namespace are the mediator's own, so that what the mediator
   // looks up is what the task would find.
   bool plain = true;
 };
+constexpr size_t kMostLineage = 64;
 
 enum class TaskState {
   kReady,     // stopped, waits for the baton
@@ -148,6 +153,11 @@ struct Task {
   std::shared_ptr<AddressSpace> space;
   std::shared_ptr<SignalActions> actions;
   bool started = false;  // its first stop was seen
+  // Of the call at hand: what its names lead to, and whether the policy was asked and lets it run.
+  std::optional<ResolvedName> names[2];
+  bool decided = false;
+  bool expectedFile = false;  // an open in the kernel has to give what names[0] is
+  std::optional<std::pair<uint64_t, uint64_t>> expectedProgram;  // exec: device and inode
   bool exitLogged = false;
 
   // The call it is in.

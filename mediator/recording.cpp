@@ -15,10 +15,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "mediator/launch.h"
 #include "mediator/machine.h"
 #include "mediator/seccomp_filter.h"
+#include "policies/bindings.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
 
@@ -39,6 +41,13 @@ constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2
 // Stops without a clock reading after which the gate stops logging them.
 constexpr uint32_t kGateIdleStops = 16;
 constexpr long kTickNanoseconds = 5'000'000;
+
+// Without links, as far as it exists.
+std::string realPath(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  return error ? path : real.native();
+}
 
 }  // namespace
 
@@ -84,6 +93,8 @@ int Recording::run() {
 
 void Recording::launch() {
   program_ = findProgram(options_.command.at(0));
+  const policies::Bindings bindings = policies::bindingsHere();
+  policies::Policy policy = policies::Policy::load(options_.policy, bindings);
   const bool counterTraps = trapOwnCounter();
   if (options_.pin) {
     affinity_ = currentAffinity();
@@ -93,7 +104,7 @@ void Recording::launch() {
   launchOptions.program = program_;
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
-  launchOptions.filter = Filter(notifiedCalls());
+  launchOptions.filter = Filter(notifiedCalls(policies::decidesAnything(policy)));
   Launcher launcher(launchOptions);
 
   capnp::MallocMessageBuilder message;
@@ -125,6 +136,11 @@ void Recording::launch() {
   const SessionKey key = keys.sessionKey(sessionId);
   trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);
   programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
+  std::vector<std::string> secret{realPath(keys.path())};
+  if (const std::string directory = BlobCache::defaultPath(); !directory.empty())
+    secret.push_back(realPath(directory));
+  enforcement_ = std::make_unique<Enforcement>(
+      std::move(policy), Floor(std::move(secret), {realPath(options_.tracePath)}));
 
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
@@ -147,6 +163,19 @@ void Recording::launch() {
   task.started = true;
   task.space->domain->holder = &task;
   task.state = TaskState::kRunning;
+  writePolicy(task, bindings);
+}
+
+// What decides from here on, whole: whoever judges the trace needs nothing else.
+void Recording::writePolicy(Task& task, const policies::Bindings& bindings) {
+  auto event = beginEvent(task);
+  auto inForce = event.initPolicy();
+  inForce.setName(options_.policy);
+  inForce.setText(enforcement_->policy().source().text);
+  inForce.setWorkspace(bindings.workspace.value_or(""));
+  inForce.setHome(bindings.home.value_or(""));
+  inForce.setTemporary(bindings.temporary.value_or(""));
+  trace_->commit();
 }
 
 Task& Recording::makeTask(Tid tid) {

@@ -9,10 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "mediator/enforcement.h"
 #include "mediator/memory_map.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
 #include "mediator/seccomp_filter.h"
+#include "policies/bindings.h"
 #include "recorder/file_notes.h"
 #include "recorder/trace_writer.h"
 
@@ -27,6 +29,7 @@ class Recording {
  private:
   // recording.cpp: launch, the loop, dispatch
   void launch();
+  void writePolicy(Task&, const policies::Bindings&);
   void loop();
   bool awaitEvent();
   bool takeStop(int options);
@@ -83,9 +86,35 @@ class Recording {
   void recordPayload(Task&, schema::Syscall::Builder, int64_t result);
   std::string resolvePath(Task&, int dirfd, const std::string& name);
   std::string describePath(Task&, int64_t result);
+  std::string describeName(Task&, unsigned which);
+
+  // recording_policy.cpp: decisions
+  struct Subject;
+  bool decide(Task&);
+  bool decideExec(Task&, Subject&);
+  bool judge(Task&, Subject&);
+  void lookUpNames(Task&);
+  void describeDescriptor(Task&, Subject&);
+  void addProcessFacts(Task&, Subject&);
+  static std::optional<pid_t> namedProcess(const Task&);
+  bool isInside(const Task&) const;
+  bool killForTask(Task&);
+  void checkProgram(Task&);
+  void checkOpened(Task&, int fd);
+  static std::string ownPathOf(int fd);
+  static bool writesByOpening(const syscalls::Call&);
+  static std::vector<std::string> readArguments(Task&, uint64_t array);
+
+  // recording_effects.cpp: calls that the mediator makes on what was decided on
+  bool perform(Task&);
+  bool performOpen(Task&);
+  bool performOpenHere(Task&, uint64_t flags, uint64_t mode);
+  std::optional<int64_t> change(Task&);
+  void finishPerformed(Task&, int64_t result);
+  static mode_t umaskOf(const Task&);
 
   // recording_answers.cpp: calls that the mediator answers in one stop
-  static std::vector<NotifiedWhen> notifiedCalls();
+  static std::vector<NotifiedWhen> notifiedCalls(bool policyDecides);
   bool answerHere(Task&);
   bool answerScheduling(Task&);
   bool answerIdentity(Task&);
@@ -163,6 +192,7 @@ class Recording {
   static bool callsAgain(Task&);
 
   RecordOptions options_;
+  std::unique_ptr<Enforcement> enforcement_;
   std::string program_;
   std::unique_ptr<TraceWriter> trace_;
   std::map<pid_t, std::unique_ptr<Task>> tasks_;  // alive, by tid

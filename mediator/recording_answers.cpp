@@ -47,7 +47,7 @@ bool overlap(uint64_t a, uint64_t b, uint64_t size) {
 }  // namespace
 
 // Those that are all but sure to be answered here: one that is not costs five stops more.
-std::vector<NotifiedWhen> Recording::notifiedCalls() {
+std::vector<NotifiedWhen> Recording::notifiedCalls(bool policyDecides) {
   constexpr auto kWritingOpen = static_cast<uint32_t>(~kReadingOpen);
   std::vector<NotifiedWhen> result;
   for (int number :
@@ -57,8 +57,14 @@ std::vector<NotifiedWhen> Recording::notifiedCalls() {
         SYS_set_tid_address, SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_sched_yield, SYS_rseq,
         SYS_clone3, SYS_clock_gettime, SYS_munmap, AIRR_SYSCALL})
     result.push_back({static_cast<uint16_t>(number), {}});
-  result.push_back({SYS_open, {{1, kWritingOpen, 0, {}}}});
-  result.push_back({SYS_openat, {{2, kWritingOpen, 0, {}}}});
+  if (policyDecides) {
+    // The mediator opens what it has decided on, and gives the task a descriptor of it.
+    for (int number : {SYS_open, SYS_openat, SYS_creat, SYS_openat2})
+      result.push_back({static_cast<uint16_t>(number), {}});
+  } else {
+    result.push_back({SYS_open, {{1, kWritingOpen, 0, {}}}});
+    result.push_back({SYS_openat, {{2, kWritingOpen, 0, {}}}});
+  }
   result.push_back({SYS_fcntl, {{1, 0, 0, {F_GETFL, F_SETFD}}}});
   result.push_back({SYS_ioctl, {{1, 0, 0, {TCGETS}}}});
   result.push_back({SYS_arch_prctl, {{0, 0, 0, {kSetFs}}}});

@@ -124,6 +124,8 @@ void Recording::enterCall(Task& task) {
     return refuse(task, error, why);
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
 
+  if (!decide(task)) return;
+
   requeueStash(task);
   switch (task.model->treatment) {
     case Treatment::kSpawn: return startSpawn(task);
@@ -133,6 +135,7 @@ void Recording::enterCall(Task& task) {
     default: break;
   }
   hashInputs(task);
+  if (task.decided && perform(task)) return;
   if (answerHere(task)) return;
   if (task.tracee.isNotified()) {
     task.tracee.stopAtCall({AIRR_GATE_INJECT});
@@ -248,6 +251,7 @@ void Recording::writeEnter(Task& task) {
   auto call = event.initSyscall();
   fillCall(task, call, Syscall::Phase::ENTER);
   if (std::string path = describePath(task, -EINPROGRESS); !path.empty()) call.setPath(path);
+  if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
   trace_->commit();
   task.entered = true;
 }
@@ -272,6 +276,7 @@ void Recording::finishCall(Task& task) {
   }
   task.restartable = result == kRestartBlock;
 
+  if (task.expectedFile && result >= 0) checkOpened(task, static_cast<int>(result));
   // Blobs, shared objects and the like are written inside; they come before this event.
   if (result >= 0) noteBefore(task, result);
   auto event = beginEvent(task);
@@ -280,8 +285,13 @@ void Recording::finishCall(Task& task) {
   call.setResult(result);
   fillOutputs(task, call, result);
   if (result >= 0) noteResult(task, call, result);
-  if (!task.entered)
+  // What a name led to is known only now.
+  const bool opened = task.model != nullptr && task.model->authority == Authority::kOpen && result >= 0;
+  if (!task.entered || opened)
     if (std::string path = describePath(task, result); !path.empty()) call.setPath(path);
+  if (!task.entered) {
+    if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
+  }
   trace_->commit();
   leaveStream(task);
   if (task.scratch && !task.restartable) {
@@ -526,8 +536,16 @@ std::string Recording::describePath(Task& task, int64_t result) {
   const syscalls::Syscall& model = *task.model;
   if (model.authority == Authority::kOpen && result >= 0)
     return linkOf(procFd(task.tracee.tid(), static_cast<int>(result)));
+  std::string name = describeName(task, 0);
+  return name.empty() ? givenAddress(task.tracee, task.call) : name;
+}
+
+// The first or the second path among the arguments, absolute; empty if there is none.
+std::string Recording::describeName(Task& task, unsigned which) {
+  if (task.model == nullptr) return {};
+  const syscalls::Syscall& model = *task.model;
   for (unsigned i = 0; i < model.argumentCount; ++i) {
-    if (model.arguments[i].type != syscalls::Type::kPath) continue;
+    if (model.arguments[i].type != syscalls::Type::kPath || which-- != 0) continue;
     std::string name;
     if (!task.tracee.readString({task.call.arguments[i]}, name, PATH_MAX)) return {};
     int dirfd = AT_FDCWD;
@@ -535,7 +553,7 @@ std::string Recording::describePath(Task& task, int64_t result) {
       dirfd = static_cast<int>(task.call.arguments[i - 1]);
     return resolvePath(task, dirfd, name);
   }
-  return givenAddress(task.tracee, task.call);
+  return {};
 }
 
 void Recording::onShim(Task& task) {

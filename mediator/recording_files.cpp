@@ -326,7 +326,12 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   if (error != 0) return answerWith(task, -error);
   if (!found || !task.tracee.isNotified()) return false;
   struct stat s {};
-  if (fstat(found.get(), &s) != 0 || !(S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) ||
+  if (fstat(found.get(), &s) != 0) return false;
+  if (enforcement_->floor().isSecret(s)) {
+    refuse(task, EPERM, Floor::kSecret);
+    return true;
+  }
+  if (!(S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) ||
       !isOnLocalFileSystem(found.get()))
     return false;
   const auto ownFlags = static_cast<int>((flags & ~uint64_t{O_NOFOLLOW}) | O_CLOEXEC);

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "mediator/memory_map.h"
 #include "mediator/recording.h"
@@ -38,6 +39,13 @@ CloneRequest cloneRequest(const syscalls::Call& call) {
     case SYS_fork: return {SIGCHLD, 0, 0};
     default: return {call.arguments[0], call.arguments[2], call.arguments[3]};
   }
+}
+
+std::string executableOf(Tid tid, const std::string& otherwise) {
+  std::error_code error;
+  const auto path =
+      std::filesystem::read_symlink("/proc/" + std::to_string(raw(tid)) + "/exe", error);
+  return error ? otherwise : path.native();
 }
 
 // The address of a `syscall` instruction in the kernel's vDSO, as an offset. It is the same image in
@@ -125,6 +133,10 @@ std::vector<std::string> readStrings(Tracee& tracee, uint64_t array) {
 
 }  // namespace
 
+std::vector<std::string> Recording::readArguments(Task& task, uint64_t array) {
+  return readStrings(task.tracee, array);
+}
+
 void Recording::startSpawn(Task& task) {
   hashInputs(task);
   task.outputCall = task.call;
@@ -162,6 +174,11 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     child.process = std::make_shared<Process>();
     child.process->pid = childTid;
     child.process->directory = task.process->directory;
+    child.process->lineage = task.process->lineage;
+    if (!child.process->lineage.empty() && child.process->lineage.size() < kMostLineage)
+      child.process->lineage.insert(child.process->lineage.begin(), task.process->lineage.front());
+    enforcement_->state().spawned(static_cast<uint32_t>(raw(task.process->pid)),
+                                  static_cast<uint32_t>(raw(childTid)));
     constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER;
     if (request.flags & CLONE_FILES) child.process->sharesFiles = task.process->sharesFiles = true;
     child.process->plain = task.process->plain && (request.flags & kNewNamespaces) == 0;
@@ -266,6 +283,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
     exit = task->tracee.wait();
   }
   if (exit.kind != Stop::Kind::kSyscallExit) return handleStop(*task, exit);
+  if (task->decided) checkProgram(*task);
 
   auto space = std::make_shared<AddressSpace>();
   space->denyWriteExecute = task->space->inheritedDenial();
@@ -293,6 +311,13 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   for (const MappedRegion& region : regions)
     if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
   captureImage(*task, describePath(*task, -1), regions);
+  std::vector<std::string>& lineage = task->process->lineage;
+  const std::string exe = executableOf(task->tracee.tid(), program_);
+  if (lineage.empty()) {
+    lineage.push_back(exe);
+  } else {
+    lineage.front() = exe;
+  }
   setPosition(*task);
   resumeUser(*task);
 }
@@ -424,7 +449,7 @@ void Recording::captureImage(Task& task, const std::string& path,
 
   auto event = beginEvent(task);
   auto exec = event.initExec();
-  exec.setPath(path.empty() ? program_ : path);
+  exec.setPath(path.empty() ? executableOf(tracee.tid(), program_) : path);
   auto setTexts = [](auto list, const std::vector<std::string>& from) {
     for (unsigned i = 0; i < from.size(); ++i) list.set(i, from[i]);
   };
@@ -549,7 +574,8 @@ void Recording::onEnded(Task& task, int status) {
                 "cannot run '" + program_ + "': " + strerror(error));
   }
   if (!task.exitLogged) writeTaskExit(task, status, task.process->liveTasks == 1);
-  --task.process->liveTasks;
+  if (--task.process->liveTasks == 0)
+    enforcement_->state().ended(static_cast<uint32_t>(raw(task.process->pid)));
   leaveSpace(task);
   task.state = TaskState::kDead;
   if (tid == root_) rootStatus_ = status;

@@ -4,6 +4,8 @@
 // An Action is about one object. A call that reaches for several (rename, an open for reading and
 // writing) gives several actions, and the call's verdict is the strictest of theirs.
 //
+// The numbers of the enums are part of the trace format (schema DecidedAction): append only.
+//
 // Value types; an Action owns nothing: whoever fills it keeps the memory behind its views for as
 // long as the action is used. Usable from any thread; nothing here fails.
 #pragma once

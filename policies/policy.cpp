@@ -279,6 +279,14 @@ std::vector<std::string> Policy::allowedSubtrees(ActionKind kind) const {
   return trees;
 }
 
+bool decidesAnything(const Policy& policy) {
+  for (unsigned kind = 0; kind < kActionKinds; ++kind) {
+    const auto trees = policy.allowedSubtrees(static_cast<ActionKind>(kind));
+    if (std::ranges::find(trees, "/") == trees.end()) return true;
+  }
+  return false;
+}
+
 std::string failureOf(const Policy& policy, const PolicyTest& test) {
   const OwnedAction owned =
       OwnedAction::parse(test.action, policy.source(), exampleBindings(), policy);

@@ -150,6 +150,9 @@ class Policy {
   RuleIndex index_;
 };
 
+// Whether it can decide anything but that all is allowed.
+bool decidesAnything(const Policy& policy);
+
 // An error of what `airr policy test` runs, or empty.
 std::string failureOf(const Policy& policy, const PolicyTest& test);
 

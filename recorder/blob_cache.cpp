@@ -106,6 +106,8 @@ UniqueFd openCacheDirectory() {
   return directory;
 }
 
+std::string BlobCache::defaultPath() { return cachePath(); }
+
 BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
     : key_(key), capacity_(capacity), directory_(openCacheDirectory()) {
   constexpr std::string_view kPurpose = "blocks";

@@ -56,6 +56,7 @@ using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherContextFree>;
 
 class BlobCache {
  public:
+  static std::string defaultPath();  // empty: no directory is named in the environment
   static constexpr uint64_t kSmallestFile = 16 << 10;
   static constexpr uint64_t kCapacity = 2ull << 30;
   static constexpr size_t kBlock = 64 << 10;

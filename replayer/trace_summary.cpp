@@ -86,6 +86,13 @@ class Gatherer {
         to_.status = event.getSessionEnd().getStatus();
         to_.reason = event.getSessionEnd().getReason().cStr();
         break;
+      case schema::Event::POLICY:
+        to_.policy = event.getPolicy().getName().cStr();
+        break;
+      case schema::Event::DECISION:
+        ++to_.decisions;
+        if (event.getDecision().getError() != 0) ++to_.denials;
+        break;
       case schema::Event::SHARED_OBJECT:
       case schema::Event::GATE_YIELD:
         break;

@@ -57,6 +57,8 @@ struct TraceSummary {
   uint64_t events = 0, tasks = 0, execs = 0, signals = 0, clockReadings = 0, notes = 0;
   std::map<uint32_t, ProcessSummary> processes;
   std::map<uint64_t, SyscallCount> syscalls;  // by number
+  std::string policy;                         // name of the one in force
+  uint64_t decisions = 0, denials = 0;        // on record; what was simply allowed is not
   std::map<std::string, uint64_t> traps;      // by kind
   ForcedCount forced;
   std::map<std::string, FileUse> files;

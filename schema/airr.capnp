@@ -51,6 +51,8 @@ struct Event {
     sharedObject @10 :SharedObject;
     sessionEnd @11 :SessionEnd;
     gateYield @12 :UInt64;       # the shim's hook counter at which the baton was handed over
+    policy @13 :PolicyInForce;   # the policy that decides from here on
+    decision @14 :Decision;      # what was decided about the next call of the task
   }
 }
 
@@ -87,6 +89,7 @@ struct Syscall {
   payload @11 :List(MemoryWrite); # data that the kernel moved between descriptors, address 0
   sharedWrites @12 :List(SharedWrite);
   registers @13 :Data;           # rt_sigreturn: what it restored
+  otherPath @14 :Text;           # of calls that name two files (rename, link): the second, absolute
 
   enum Phase { whole @0; enter @1; leave @2; }
   enum Handling {
@@ -198,4 +201,63 @@ struct SessionEnd {
   forcedQuantum @4 :UInt64;
   forcedSignal @5 :UInt64;
   reason @6 :Text;               # empty, or why the mediator ended the session
+}
+
+struct PolicyInForce {
+  name @0 :Text;                 # as given to --policy
+  text @1 :Text;                 # all of it
+  workspace @2 :Text;            # what its variables stand for; empty: not known
+  home @3 :Text;
+  temporary @4 :Text;
+}
+
+# Written before the call may take effect. `digest` is the SHA-256 of the canonical encoding of this
+# struct without it: what an approval is bound to.
+struct Decision {
+  syscall @0 :UInt16;
+  verdict @1 :Verdict;           # the strictest of the actions'
+  actions @2 :List(DecidedAction);
+  error @3 :Int32;               # errno that the task got instead; 0: the call was made
+  approved @4 :Approved;
+  digest @5 :Data;
+
+  enum Verdict { allow @0; readOnly @1; approve @2; restricted @3; blocked @4; }
+  enum Approved { notAsked @0; yes @1; no @2; noAnswer @3; earlier @4; }
+}
+
+# An action, the facts that were found out about it, and what the policy said. Facts that follow from
+# the events before (the executable, its lineage, labels) are not repeated.
+struct DecidedAction {
+  kind @0 :UInt8;                # these numbers are those of policies/facts.h
+  present @1 :UInt64;            # bit f: fact f is known
+  unknown @2 :UInt64;            # bit f: fact f could not be found out
+  verdict @3 :Decision.Verdict;
+  rules @4 :List(Text);          # that gave it
+  reason @5 :Text;
+  path @6 :Text;
+  otherPath @7 :Text;
+  target @8 :Text;
+  arguments @9 :List(Text);
+  digest @10 :Text;
+  fileExists @11 :Bool;
+  inside @12 :Bool;
+  fileKind @13 :UInt8;
+  family @14 :UInt8;
+  socketType @15 :UInt8;
+  fileOwner @16 :UInt32;
+  fileMode @17 :UInt32;
+  port @18 :UInt16;
+  hostHigh @19 :UInt64;          # IPv6, or IPv4 in its mapped form; big end first
+  hostLow @20 :UInt64;
+  hostNames @21 :List(Text);
+  signal @22 :Int64;
+  operation @23 :Int64;
+  classes @24 :UInt16;
+  shellCommands @25 :List(Text);
+  shellReads @26 :List(Text);
+  shellWrites @27 :List(Text);
+  shellUnparseable @28 :Bool;
+  toolServer @29 :Text;
+  toolName @30 :Text;
+  toolArguments @31 :List(Text); # pointer, value, pointer, …
 }

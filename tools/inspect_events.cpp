@@ -6,6 +6,7 @@
 #include <iomanip>
 
 #include "mediator/syscalls/print.h"
+#include "policies/facts.h"
 #include "replayer/task_tracker.h"
 #include "tools/inspect.h"
 #include "tools/text.h"
@@ -155,6 +156,47 @@ std::string callText(schema::Syscall::Reader event, const TaskTracker::Step& ste
   return text;
 }
 
+const char* verdictName(schema::Decision::Verdict verdict) {
+  static constexpr const char* kNames[] = {"allow", "read-only", "approve", "restricted", "blocked"};
+  const auto number = static_cast<unsigned>(verdict);
+  return number < std::size(kNames) ? kNames[number] : "unknown";
+}
+
+const char* actionName(uint8_t kind) {
+  return kind < policies::kActionKinds ? policies::toString(static_cast<policies::ActionKind>(kind))
+                                       : "unknown";
+}
+
+std::string decisionText(schema::Decision::Reader decision) {
+  std::string text = "decided on " + syscallName(decision.getSyscall()) + ": " +
+                     verdictName(decision.getVerdict());
+  for (auto action : decision.getActions()) {
+    text += std::string("; ") + actionName(action.getKind());
+    if (action.getPath().size() != 0) text += " " + inQuotes(action.getPath().cStr());
+    for (auto rule : action.getRules()) text += " by " + inQuotes(rule.cStr());
+    if (action.getReason().size() != 0) text += ": " + inQuotes(action.getReason().cStr());
+  }
+  return text;
+}
+
+json decisionJson(schema::Decision::Reader decision) {
+  json actions = json::array();
+  for (auto action : decision.getActions()) {
+    json rules = json::array();
+    for (auto rule : action.getRules()) rules.push_back(jsonText(rule.cStr()));
+    actions.push_back({{"action", actionName(action.getKind())},
+                       {"verdict", verdictName(action.getVerdict())},
+                       {"path", jsonText(action.getPath().cStr())},
+                       {"rules", std::move(rules)},
+                       {"reason", jsonText(action.getReason().cStr())}});
+  }
+  return {{"kind", "decision"},
+          {"syscall", syscallName(decision.getSyscall())},
+          {"verdict", verdictName(decision.getVerdict())},
+          {"error", decision.getError()},
+          {"actions", std::move(actions)}};
+}
+
 std::string eventText(const schema::Event::Reader& event,
                       const std::optional<TaskTracker::Step>& step) {
   switch (event.which()) {
@@ -194,6 +236,10 @@ std::string eventText(const schema::Event::Reader& event,
       return "session ended: " + waitStatus(end.getStatus()) +
              (reason.empty() ? "" : ": " + inQuotes(reason));
     }
+    case schema::Event::POLICY:
+      return "policy in force: " + inQuotes(event.getPolicy().getName().cStr());
+    case schema::Event::DECISION:
+      return decisionText(event.getDecision());
     case schema::Event::GATE_YIELD:
       return "baton given up at hook " + std::to_string(event.getGateYield());
   }
@@ -292,6 +338,12 @@ json eventJson(const schema::Event::Reader& event, const std::optional<TaskTrack
               {"wait", event.getSessionEnd().getStatus()},
               {"text", waitStatus(event.getSessionEnd().getStatus())},
               {"reason", jsonText(event.getSessionEnd().getReason().cStr())}};
+    case schema::Event::POLICY:
+      return {{"kind", "policy"},
+              {"name", jsonText(event.getPolicy().getName().cStr())},
+              {"text", jsonText(event.getPolicy().getText().cStr())}};
+    case schema::Event::DECISION:
+      return decisionJson(event.getDecision());
     case schema::Event::GATE_YIELD:
       return {{"kind", "gateYield"}, {"hook", event.getGateYield()}};
   }

@@ -111,6 +111,10 @@ void printSummary(const TraceSummary& s, const std::string& notAuthenticated, st
                             ", " + plural(s.execs, "exec") + ", " + plural(callCount(s), "call") +
                             ", " + plural(s.signals, "signal") + ", " +
                             plural(s.clockReadings, "clock reading"));
+  if (!s.policy.empty()) {
+    print.field("policy", printable(s.policy) + ": " + plural(s.decisions, "decision") + " on record, " +
+                              plural(s.denials, "denial"));
+  }
   std::string traps;
   for (auto& [kind, count] : s.traps) {
     traps += (traps.empty() ? "" : ", ") + kind + " " + std::to_string(count);
@@ -199,6 +203,7 @@ void printSummaryJson(const TraceSummary& s, const std::string& notAuthenticated
   json document = {
       {"command", texts(s.arguments)},
       {"program", jsonText(s.program)},
+      {"policy", {{"name", jsonText(s.policy)}, {"decisions", s.decisions}, {"denials", s.denials}}},
       {"directory", jsonText(s.directory)},
       {"startedAt", utcTime(s.startedAt)},
       {"durationMicroseconds", s.duration},

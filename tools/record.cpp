@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -5,7 +6,12 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "mediator/record_session.h"
 #include "schema/error.h"
@@ -19,6 +25,7 @@ struct Options {
   std::string shim;
   bool noShim = false;
   bool noPin = false;
+  std::string policy;
 };
 
 std::string shimFor(const Options& options) {
@@ -37,6 +44,24 @@ std::string shimFor(const Options& options) {
                 "Give its path with --shim, or --no-shim to record without it");
   }
   return found;
+}
+
+// The policy of --policy, else the user's, else the system's, else one that only records.
+std::string policyFor(const Options& options) {
+  if (!options.policy.empty()) return options.policy;
+  std::vector<std::string> places;
+  if (const char* config = getenv("XDG_CONFIG_HOME"); config != nullptr && *config == '/') {
+    places.push_back(std::string(config) + "/airr/policy.yaml");
+  } else if (const char* home = getenv("HOME"); home != nullptr && *home == '/') {
+    places.push_back(std::string(home) + "/.config/airr/policy.yaml");
+  }
+  places.push_back("/etc/airr/policy.yaml");
+  for (const std::string& place : places) {
+    // One that is there and cannot be read is an error, not a reason to go on to the next.
+    if (faccessat(AT_FDCWD, place.c_str(), F_OK, AT_EACCESS) == 0 || errno == EACCES) return place;
+  }
+  fprintf(stderr, "airr: no policy is given: 'observe' allows and records everything (--policy NAME)\n");
+  return "observe";
 }
 
 class UsageWithProgram : public CLI::Formatter {
@@ -81,6 +106,9 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
   app.add_option("-o,--output", options->output, "Trace to write; a file of that name is replaced")
       ->type_name("FILE")
       ->capture_default_str();
+  app.add_option("--policy", options->policy,
+                 "Policy that decides: a stock one (airr policy list), or a file")
+      ->type_name("NAME|FILE");
   app.add_flag("--no-pin", options->noPin,
                "Let the session use all CPUs (it stops faster when kept on one)");
   auto* shim = app.add_option("--shim", options->shim, "Path of libairr.so")->type_name("FILE");
@@ -98,7 +126,8 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
     return passThrough(record({.tracePath = options->output,
                                .command = program,
                                .shimPath = shimFor(*options),
-                               .pin = !options->noPin}));
+                               .pin = !options->noPin,
+                               .policy = policyFor(*options)}));
   };
 }
 

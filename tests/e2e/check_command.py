@@ -99,7 +99,7 @@ def other_key(place):
     record_small(place)
     own = place.elsewhere / "other.key"
     first, second = (
-        place.airr_run("record", "-o", place.elsewhere / "x.cap", "--", "true", env={"AIRR_KEY_FILE": str(own)})
+        place.airr_run("record", "--policy", "observe", "-o", place.elsewhere / "x.cap", "--", "true", env={"AIRR_KEY_FILE": str(own)})
         for _ in range(2)
     )
     check((first.status, second.status) == (0, 0), shown(first.error + second.error))

@@ -47,7 +47,7 @@ def kill_mediator(place):
         place.trace.unlink(missing_ok=True)
         mark = uuid.uuid4().hex
         mediator = subprocess.Popen(
-            [place.airr, "record", "-o", place.trace, "--", "/usr/bin/python3", SUBJECTS / "busy.py"],
+            [place.airr, "record", "--policy", "observe", "-o", place.trace, "--", "/usr/bin/python3", SUBJECTS / "busy.py"],
             cwd=place.work,
             env={**place.environment(), "AIRR_TEST_MARK": mark},
             stdin=subprocess.DEVNULL,

@@ -68,7 +68,7 @@ class Terminal:
 
 
 def record(place, command):
-    return f"'{place.airr}' record -o '{place.trace}' -- {command}"
+    return f"'{place.airr}' record --policy observe -o '{place.trace}' -- {command}"
 
 
 def stop_and_continue(place):

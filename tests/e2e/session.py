@@ -114,14 +114,14 @@ class Place:
     def make_key(self):
         """The first session of a user makes the key and says so; later ones say nothing."""
         if not any(self.home.iterdir()):
-            run([self.airr, "record", "-o", self.base / "first.cap", "--", "true"], self.base, self.environment())
+            run([self.airr, "record", "--policy", "observe", "-o", self.base / "first.cap", "--", "true"], self.base, self.environment())
 
     def record(self, command, stdin=b"", timeout=60):
         """Records into self.trace."""
         self.make_key()
         self.fresh_work()
         self.trace = self.trace_to_write
-        arguments = [self.airr, "record", "-o", self.trace, "--", *command]
+        arguments = [self.airr, "record", "--policy", "observe", "-o", self.trace, "--", *command]
         return run(arguments, self.work, self.environment(), stdin, timeout)
 
     def forget(self):
