@@ -2,6 +2,8 @@
 // spread over recording*.cpp by subject. Internal to the mediator; use record_session.h.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <map>
 #include <memory>
 #include <optional>
@@ -92,6 +94,8 @@ class Recording {
   struct Subject;
   bool decide(Task&);
   bool decideExec(Task&, Subject&);
+  bool decideMessages(Task&, Subject&);
+  static std::string describeMessageName(Task&, const msghdr&);
   bool judge(Task&, Subject&);
   void lookUpNames(Task&);
   void describeDescriptor(Task&, Subject&);

@@ -301,6 +301,16 @@ void Recording::addProcessFacts(Task& task, Subject& subject) {
   }
 }
 
+std::string Recording::describeMessageName(Task& task, const msghdr& message) {
+  uint8_t address[sizeof(sockaddr_storage)];
+  const uint64_t at = reinterpret_cast<uint64_t>(message.msg_name);
+  if (at == 0) return {};
+  // What cannot be read, the kernel cannot send to either; an unknown address is blocked.
+  if (message.msg_namelen > sizeof address || !task.tracee.read({at}, address, message.msg_namelen))
+    return "unreadable";
+  return describeAddress(address, message.msg_namelen);
+}
+
 // Decides on a call before it happens. False: it does not happen, and the task has its answer.
 bool Recording::decide(Task& task) {
   task.names[0].reset(), task.names[1].reset();
@@ -330,6 +340,7 @@ bool Recording::decide(Task& task) {
     open_how how{};
     if (task.tracee.readValue({task.call.arguments[2]}, how)) subject.facts.openFlags = how.flags;
   }
+  if (task.call.number == SYS_sendmmsg) return decideMessages(task, subject);
   if (authority == Authority::kConnect) {
     subject.address = describeName(task, 0);
     if (subject.address.empty()) subject.address = describePath(task, -EINPROGRESS);
@@ -351,6 +362,26 @@ bool Recording::decide(Task& task) {
   if (authority == Authority::kExecute) return decideExec(task, subject);
   addProcessFacts(task, subject);
   return judge(task, subject) && !killForTask(task);
+}
+
+// Each message may go to another address.
+bool Recording::decideMessages(Task& task, Subject& subject) {
+  constexpr uint64_t kMostMessages = 1024;  // UIO_MAXIOV, as the kernel cuts it (sendmmsg(2))
+  const uint64_t count = std::min<uint64_t>(static_cast<uint32_t>(task.call.arguments[2]), kMostMessages);
+  describeDescriptor(task, subject);
+  subject.facts.call.number = SYS_sendmsg;
+  for (uint64_t i = 0; i < count; ++i) {
+    mmsghdr message{};
+    if (!task.tracee.readValue({task.call.arguments[1] + i * sizeof message}, message)) return true;  // EFAULT
+    subject.address = describeMessageName(task, message.msg_hdr);
+    subject.facts.path = subject.address;
+    facts::actionsOf(subject.facts, subject.actions);
+    if (subject.actions.count == 0) continue;
+    subject.lineage.clear();
+    addProcessFacts(task, subject);
+    if (!judge(task, subject)) return false;
+  }
+  return true;
 }
 
 // A script's interpreters are started with it, and decided on with it.
