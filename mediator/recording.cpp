@@ -22,6 +22,7 @@
 #include "mediator/seccomp_filter.h"
 #include "policies/bindings.h"
 #include "recorder/gate/gate.h"
+#include "recorder/identity.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -130,15 +131,19 @@ void Recording::launch() {
     rlimit limit{};
     if (getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) predictMappings_ = false;
   }
-  KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
-  if (keys.created())
-    fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
-  const SessionKey key = keys.sessionKey(sessionId);
-  trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);
-  programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
-  std::vector<std::string> secret{realPath(keys.path())};
+  std::vector<std::string> secret;
   if (const std::string directory = BlobCache::defaultPath(); !directory.empty())
     secret.push_back(realPath(directory));
+  {  // so that the keys are erased before the session starts
+    KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
+    if (keys.created())
+      fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
+    secret.push_back(realPath(keys.path()));
+    const SessionKey key = keys.sessionKey(sessionId);
+    describeRecorder(header, key);
+    trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);
+    programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
+  }
   enforcement_ = std::make_unique<Enforcement>(
       std::move(policy), Floor(std::move(secret), {realPath(options_.tracePath)}));
 

@@ -22,9 +22,10 @@
 namespace airr {
 namespace {
 
-// The beginning of a cache file; `storedSize` bytes of zstd data follow, then the tag of each block.
+// The beginning of a cache file; `storedSize` bytes of zstd data follow, then a trailer
+// for each block: its tag, its SHA-256.
 struct CacheHeader {
-  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '3'};
+  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '4'};
   FileVersion version;
   Digest sha256{};
   uint64_t storedSize = 0;
@@ -33,8 +34,10 @@ struct CacheHeader {
 };
 static_assert(sizeof(CacheHeader) == 8 + 40 + 32 + 8 + 8 + 32, "written as it lies in memory");
 
-uint64_t tagsSize(uint64_t storedSize) {
-  return (storedSize + BlobCache::kBlock - 1) / BlobCache::kBlock * BlobCache::kTag;
+constexpr size_t kTrailer = BlobCache::kTag + sizeof(Digest);
+
+uint64_t trailersSize(uint64_t storedSize) {
+  return (storedSize + BlobCache::kBlock - 1) / BlobCache::kBlock * kTrailer;
 }
 
 void require(bool ok) {
@@ -111,7 +114,8 @@ std::string BlobCache::defaultPath() { return cachePath(); }
 BlobCache::BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity)
     : key_(key), capacity_(capacity), directory_(openCacheDirectory()) {
   constexpr std::string_view kPurpose = "blocks";
-  blockKey_ = Hmac(key_).tag({{reinterpret_cast<const uint8_t*>(kPurpose.data()), kPurpose.size()}});
+  blockKey_ =
+      Hmac(key_).tag({{reinterpret_cast<const uint8_t*>(kPurpose.data()), kPurpose.size()}});
 }
 
 std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) const {
@@ -128,7 +132,7 @@ std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) cons
       header.version != version || !equal(header.mac, Hmac(key_).tag({authenticatedOf(header)})) ||
       header.storedSize > kMaxFile ||
       static_cast<uint64_t>(status.st_size) !=
-          sizeof header + header.storedSize + tagsSize(header.storedSize)) {
+          sizeof header + header.storedSize + trailersSize(header.storedSize)) {
     return std::nullopt;
   }
   ::futimens(file.get(), nullptr);  // used just now: last to be evicted
@@ -158,7 +162,9 @@ void BlobCache::BlockTags::update(Bytes bytes) {
                             static_cast<int>(bytes.size())) == 1);
 }
 
-std::array<uint8_t, BlobCache::kTag> BlobCache::BlockTags::finish() {
+std::array<uint8_t, BlobCache::kTag> BlobCache::BlockTags::next(const HashedBytes& block) {
+  update(block.bytes);
+  update(block.sha256);
   std::array<uint8_t, kTag> tag;
   int ignored = 0;
   require(EVP_EncryptFinal_ex(context_.get(), tag.data(), &ignored) == 1 &&
@@ -171,21 +177,22 @@ std::array<uint8_t, BlobCache::kTag> BlobCache::BlockTags::finish() {
 BlobCache::Reader::Reader(const BlobCache& cache, const Entry& entry, std::span<uint8_t> buffer)
     : entry_(entry), tags_(cache, entry.nonce), buffer_(buffer) {}
 
-BlobCache::Reader::Result BlobCache::Reader::next(Bytes& block) {
+BlobCache::Reader::Result BlobCache::Reader::next(HashedBytes& block) {
   if (at_ == entry_.storedSize) return Result::kEnd;
-  const std::span<uint8_t> bytes = buffer_.first(std::min<uint64_t>(kBlock, entry_.storedSize - at_));
-  std::array<uint8_t, kTag> tag;
-  const uint64_t tagAt = sizeof(CacheHeader) + entry_.storedSize + at_ / kBlock * kTag;
+  const std::span<uint8_t> bytes =
+      buffer_.first(std::min<uint64_t>(kBlock, entry_.storedSize - at_));
+  std::array<uint8_t, kTrailer> trailer;
+  const uint64_t trailerAt = sizeof(CacheHeader) + entry_.storedSize + at_ / kBlock * kTrailer;
   if (readWhole(entry_.file.get(), bytes, sizeof(CacheHeader) + at_) !=
           static_cast<ssize_t>(bytes.size()) ||
-      readWhole(entry_.file.get(), tag, tagAt) != static_cast<ssize_t>(tag.size())) {
+      readWhole(entry_.file.get(), trailer, trailerAt) != static_cast<ssize_t>(trailer.size())) {
     return Result::kBroken;
   }
-  tags_.update(bytes);
-  const auto expected = tags_.finish();
-  if (CRYPTO_memcmp(expected.data(), tag.data(), tag.size()) != 0) return Result::kBroken;
+  block.bytes = bytes;
+  std::copy(trailer.begin() + kTag, trailer.end(), block.sha256.begin());
+  const auto expected = tags_.next(block);
+  if (CRYPTO_memcmp(expected.data(), trailer.data(), expected.size()) != 0) return Result::kBroken;
   at_ += bytes.size();
-  block = bytes;
   return Result::kBlock;
 }
 
@@ -193,7 +200,7 @@ BlobCache::Draft::Draft(const BlobCache& cache)
     : cache_(cache),
       name_("new." + std::to_string(::gettid())),
       nonce_(freshNonce()),
-      block_(cache, nonce_) {
+      tagger_(cache, nonce_) {
   if (!cache_.directory_) return;
   ::unlinkat(cache_.directory_.get(), name_.c_str(), 0);
   file_ = openOwn(cache_.directory_.get(), name_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
@@ -208,28 +215,18 @@ void BlobCache::Draft::drop() {
   file_.reset();
 }
 
-void BlobCache::Draft::append(Bytes stored) {
+void BlobCache::Draft::append(const HashedBytes& block) {
   if (!file_) return;
-  for (Bytes rest = stored; !rest.empty();) {
-    const size_t inBlock = storedSize_ % kBlock;
-    const Bytes piece = rest.first(std::min(kBlock - inBlock, rest.size()));
-    block_.update(piece);
-    storedSize_ += piece.size();
-    rest = rest.subspan(piece.size());
-    if (storedSize_ % kBlock == 0) finishBlock();
-  }
-  if (storedSize_ > cache_.capacity_ / 4 || !writeWhole(file_.get(), {stored})) drop();
-}
-
-void BlobCache::Draft::finishBlock() {
-  const auto tag = block_.finish();
-  tags_.insert(tags_.end(), tag.begin(), tag.end());
+  const auto tag = tagger_.next(block);
+  trailers_.insert(trailers_.end(), tag.begin(), tag.end());
+  trailers_.insert(trailers_.end(), block.sha256.begin(), block.sha256.end());
+  storedSize_ += block.bytes.size();
+  if (storedSize_ > cache_.capacity_ / 4 || !writeWhole(file_.get(), {block.bytes})) drop();
 }
 
 void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) {
   if (!file_) return;
-  if (storedSize_ % kBlock != 0) finishBlock();
-  if (!writeWhole(file_.get(), {tags_})) return drop();
+  if (!writeWhole(file_.get(), {trailers_})) return drop();
   CacheHeader header;
   header.version = version;
   header.sha256 = sha256;

@@ -2,18 +2,17 @@
 // not changed is one copy of its compressed bytes, without reading or compressing it again.
 //
 // One file an inode, in $AIRR_CACHE_DIR, else $XDG_CACHE_HOME/airr, else ~/.cache/airr (0700). An
-// entry's header counts only if its HMAC (with the key's cache key) is right, each block of its bytes
-// only if its GMAC is (NIST SP 800-38D), so neither a torn file nor one that a tracee wrote is ever
-// used. find() looks at the header only, so it is quick.
+// entry's header counts only if its HMAC (with the key's cache key) is right, each block of its
+// bytes only if its GMAC is (NIST SP 800-38D), so neither a torn file nor one that a tracee wrote
+// is ever used. find() looks at the header only, so it is quick.
 //
 // Ownership: owns a descriptor of the directory. Threading: any calls from two threads at a time;
 // other processes may use the same directory.
 // Failure: never; a cache that is absent, unwritable or not private to this user holds nothing.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <openssl/evp.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <atomic>
@@ -60,7 +59,7 @@ class BlobCache {
   static constexpr uint64_t kSmallestFile = 16 << 10;
   static constexpr uint64_t kCapacity = 2ull << 30;
   static constexpr size_t kBlock = 64 << 10;
-  static constexpr size_t kTag = 16;
+  static constexpr size_t kTag = 16;  // bytes; over the block and its SHA-256
 
   // `capacity`: bytes on disk; when they are exceeded, the least recently used files go.
   explicit BlobCache(const std::array<uint8_t, 32>& key, uint64_t capacity = kCapacity);
@@ -79,10 +78,10 @@ class BlobCache {
   class BlockTags {
    public:
     BlockTags(const BlobCache& cache, uint64_t nonce);
-    void update(Bytes bytes);  // of the block
-    std::array<uint8_t, kTag> finish();
+    std::array<uint8_t, kTag> next(const HashedBytes& block);
 
    private:
+    void update(Bytes bytes);
     void begin();
 
     CipherContext context_;
@@ -95,8 +94,9 @@ class BlobCache {
    public:
     enum class Result { kBlock, kEnd, kBroken };
     Reader(const BlobCache& cache, const Entry& entry, std::span<uint8_t> buffer);
-    // kBlock: `block` holds until the next call. kBroken: this and all that follows is not to be used.
-    Result next(Bytes& block);
+    // kBlock: `block` holds until the next call. kBroken: this and all that follows is not to be
+    // used.
+    Result next(HashedBytes& block);
 
    private:
     const Entry& entry_;
@@ -112,12 +112,12 @@ class BlobCache {
     ~Draft();
     Draft(const Draft&) = delete;
     Draft& operator=(const Draft&) = delete;
-    void append(Bytes stored);
+    // kBlock bytes each, but for the last.
+    void append(const HashedBytes& block);
     // Once, at the end.
     void commit(const FileVersion& version, const Digest& sha256);
 
    private:
-    void finishBlock();
     void drop();
 
     const BlobCache& cache_;
@@ -125,8 +125,8 @@ class BlobCache {
     UniqueFd file_;  // empty: nothing will come of it
     uint64_t storedSize_ = 0;
     uint64_t nonce_;
-    BlockTags block_;
-    std::vector<uint8_t> tags_;
+    BlockTags tagger_;
+    std::vector<uint8_t> trailers_;
   };
 
  private:

@@ -25,8 +25,7 @@ constexpr size_t kChunk = 1 << 20;
 std::vector<uint64_t> besidesOwnCore(std::span<const uint64_t> mask) {
   std::vector<uint64_t> others(mask.begin(), mask.end());
   std::vector<uint64_t> own(1024);
-  const long bytes =
-      ::syscall(SYS_sched_getaffinity, 0, own.size() * sizeof(uint64_t), own.data());
+  const long bytes = ::syscall(SYS_sched_getaffinity, 0, own.size() * sizeof(uint64_t), own.data());
   if (bytes <= 0) return others;
   int cores = 0;
   for (uint64_t word : own) cores += std::popcount(word);
@@ -48,8 +47,9 @@ std::string pathOf(int fd) {
 
 Error changed(int fd) {
   return Error(ExitCode::kFailure,
-               "'" + pathOf(fd) + "' was changed while it was being recorded, so the trace would "
-               "not have what the session ran",
+               "'" + pathOf(fd) +
+                   "' was changed while it was being recorded, so the trace would "
+                   "not have what the session ran",
                "record again when nothing replaces it");
 }
 
@@ -81,7 +81,7 @@ class BlobWorker::Output {
 
   // After ZSTD_e_end.
   void finish(const Digest& sha256, uint64_t size) {
-    const Bytes rest(buffer_, used_);
+    const HashedBytes rest = hashed({buffer_, used_});
     worker_.frames_.blob(sha256, size, encoding_, rest);
     if (!draft_) return;
     draft_->append(rest);
@@ -92,8 +92,9 @@ class BlobWorker::Output {
 
  private:
   void writePart() {
-    worker_.frames_.part(encoding_, {buffer_, used_});
-    if (draft_) draft_->append({buffer_, used_});
+    const HashedBytes part = hashed({buffer_, used_});
+    worker_.frames_.part(encoding_, part);
+    if (draft_) draft_->append(part);
     encoding_ = Encoding::kZstdContinue;
     used_ = 0;
   }
@@ -202,7 +203,7 @@ void BlobWorker::write(BlobJob& job) {
   if (!job.sha256 && !job.file) job.sha256 = sha256(job.bytes);
   if (job.sha256 && written_.contains(*job.sha256)) {
     const uint64_t size = job.cached ? job.cached->size : job.bytes.size();
-    frames_.blob(*job.sha256, size, Encoding::kSame, {});
+    frames_.sameBlob(*job.sha256, size);
     return;
   }
   if (job.cached && writeCached(job)) {
@@ -218,14 +219,13 @@ void BlobWorker::write(BlobJob& job) {
 // False: the entry is broken; what was written of it is void once the blob begins anew.
 bool BlobWorker::writeCached(BlobJob& job) {
   using Result = BlobCache::Reader::Result;
-  static_assert(BlobCache::kBlock <= kPart);
   BlobCache::Reader reader(cache_, *job.cached, {pending_.get(), kPart});
   Encoding encoding = Encoding::kZstdStart;
   uint64_t left = job.cached->storedSize;
   for (;;) {
-    Bytes block;
+    HashedBytes block;
     if (reader.next(block) != Result::kBlock) return false;
-    left -= block.size();
+    left -= block.bytes.size();
     if (left == 0) {
       frames_.blob(*job.sha256, job.cached->size, encoding, block);
       return true;

@@ -41,7 +41,7 @@ class BlobWorker {
  public:
   static constexpr uint64_t kMaxWaiting = 64 << 20;  // bytes in memory
   static constexpr size_t kMaxFilesWaiting = 64;     // descriptors are few
-  static constexpr size_t kPart = 256 << 10;         // how long an events frame may have to wait
+  static constexpr size_t kPart = BlobCache::kBlock;  // how long an events frame may have to wait
 
   // `affinity`: where the thread may run, as for sched_setaffinity(2), if possible on another core
   // than the one that the calling thread is pinned to; empty: where the caller runs.

@@ -37,6 +37,13 @@ class Sha256 {
 
 Digest sha256(Bytes bytes);
 
+// Bytes and their SHA-256, for whom needs it more than once.
+struct HashedBytes {
+  Bytes bytes;
+  Digest sha256{};
+};
+inline HashedBytes hashed(Bytes bytes) { return {bytes, sha256(bytes)}; }
+
 class Hmac {
  public:
   explicit Hmac(std::span<const uint8_t, 32> key);

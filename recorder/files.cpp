@@ -1,11 +1,11 @@
 #include "recorder/files.h"
 
 #include <sys/stat.h>
-#include <sys/uio.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
+
+#include "recorder/system.h"
 
 namespace airr {
 
@@ -23,32 +23,7 @@ UniqueFd openOwn(int directory, const std::string& path, int flags, mode_t mode)
 }
 
 bool writeWhole(int fd, std::initializer_list<std::span<const uint8_t>> parts) {
-  std::array<iovec, 4> vectors;
-  size_t count = 0;
-  for (auto part : parts) {
-    if (!part.empty()) vectors.at(count++) = {const_cast<uint8_t*>(part.data()), part.size()};
-  }
-  iovec* next = vectors.data();
-  while (count > 0) {
-    const ssize_t written = ::writev(fd, next, static_cast<int>(count));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    if (written == 0) {  // no progress and no reason: never wait for it in a loop
-      errno = EIO;
-      return false;
-    }
-    size_t left = static_cast<size_t>(written);
-    while (count > 0 && left >= next->iov_len) {
-      left -= next->iov_len;
-      ++next;
-      --count;
-    }
-    if (count > 0) {
-      next->iov_base = static_cast<uint8_t*>(next->iov_base) + left;
-      next->iov_len -= left;
-    }
-  }
-  return true;
+  return writeWhole(System::host(), fd, parts);
 }
 
 ssize_t readWhole(int fd, std::span<uint8_t> buffer, uint64_t offset) {

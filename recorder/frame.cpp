@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <string>
+#include <string_view>
+#include <type_traits>
 
 #include "schema/error.h"
 
@@ -12,9 +15,10 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "integers are copied as they are");
 
 // Offsets in a frame header.
-constexpr size_t kTypeAt = 4, kReservedAt = 5, kSequenceAt = 8, kRawSizeAt = 16, kFirstEventAt = 24,
-                 kEventCountAt = 32, kEncodingAt = 36, kStoredSizeAt = 40, kTagAt = 48;
-static_assert(kEncodingAt == kAuthenticatedSize && kTagAt + kTagSize == kFrameHeaderSize);
+constexpr size_t kTypeAt = 4, kStateAt = 5, kDirectorySizeAt = 6, kSequenceAt = 8, kRawSizeAt = 16,
+                 kFirstEventAt = 24, kEventCountAt = 32, kEncodingAt = 36, kBodySizeAt = 40,
+                 kTagAt = 48;
+static_assert(kTagAt == kAuthenticatedSize && kTagAt + kTagSize == kFrameHeaderSize);
 
 // A Cap'n Proto stream message is at least a segment table and a root pointer.
 constexpr uint64_t kMinEvent = 16;
@@ -42,16 +46,17 @@ void requireZstd(size_t code) {
 }  // namespace
 
 void FrameHeader::encode(std::span<uint8_t, kFrameHeaderSize> out) const {
-  std::fill(out.begin(), out.end(), 0);
   uint8_t* at = out.data();
   std::copy(kFrameMagic.begin(), kFrameMagic.end(), at);
   store(at + kTypeAt, type);
+  store(at + kStateAt, static_cast<uint8_t>(removed));
+  store(at + kDirectorySizeAt, directorySize);
   store(at + kSequenceAt, sequence);
   store(at + kRawSizeAt, rawSize);
   store(at + kFirstEventAt, firstEvent);
   store(at + kEventCountAt, eventCount);
   store(at + kEncodingAt, encoding);
-  store(at + kStoredSizeAt, storedSize);
+  store(at + kBodySizeAt, bodySize);
   std::copy(tag.begin(), tag.end(), at + kTagAt);
 }
 
@@ -59,78 +64,175 @@ FrameHeader FrameHeader::decode(std::span<const uint8_t, kFrameHeaderSize> in) {
   const uint8_t* at = in.data();
   FrameHeader header;
   header.type = load<FrameType>(at + kTypeAt);
+  header.removed = load<uint8_t>(at + kStateAt) != 0;
+  header.directorySize = load<uint16_t>(at + kDirectorySizeAt);
   header.sequence = load<uint64_t>(at + kSequenceAt);
   header.rawSize = load<uint64_t>(at + kRawSizeAt);
   header.firstEvent = load<uint64_t>(at + kFirstEventAt);
   header.eventCount = load<uint32_t>(at + kEventCountAt);
   header.encoding = load<Encoding>(at + kEncodingAt);
-  header.storedSize = load<uint64_t>(at + kStoredSizeAt);
+  header.bodySize = load<uint64_t>(at + kBodySizeAt);
   std::copy_n(at + kTagAt, kTagSize, header.tag.begin());
   return header;
 }
 
 const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
+  constexpr const char* kSizes = "its sizes are impossible";
+  constexpr const char* kEvents = "its number of events is impossible";
   if (!std::equal(kFrameMagic.begin(), kFrameMagic.end(), in.begin()))
     return "no frame begins here";
-  if (std::any_of(in.begin() + kReservedAt, in.begin() + kSequenceAt,
-                  [](auto b) { return b != 0; })) {
-    return "reserved bytes of its header are not zero";
-  }
   const FrameHeader header = decode(in);
-  const uint64_t raw = header.rawSize, stored = header.storedSize;
-  const Encoding encoding = header.encoding;
+  const uint64_t raw = header.rawSize, body = header.bodySize, directory = header.directorySize;
+  const bool zstd =
+      header.encoding == Encoding::kZstdStart || header.encoding == Encoding::kZstdContinue;
+  if (in[kStateAt] > 1 || (header.removed && (!header.isRemovable() || body == 0))) {
+    return "its state is impossible";
+  }
+  if (header.type != FrameType::kEvents && header.eventCount != 0) return kEvents;
   switch (header.type) {
-    case FrameType::kEvents:
-      if (encoding != Encoding::kZstdStart && encoding != Encoding::kZstdContinue) {
-        return "its encoding is none of an events frame";
-      }
-      if (raw > kMaxEventsFrame || raw % 8 != 0 || stored == 0 || stored > maxStored(raw)) {
-        return "its sizes are impossible";
-      }
-      if (header.eventCount == 0 || header.eventCount > raw / kMinEvent) {
-        return "its number of events is impossible";
+    case FrameType::kEvents: {
+      if (!zstd) return "its encoding is none of an events frame";
+      if (raw > kMaxEventsFrame || raw % 8 != 0 || body == 0 || body > maxStored(raw))
+        return kSizes;
+      if (header.eventCount == 0 || header.eventCount > raw / kMinEvent) return kEvents;
+      const uint64_t leaves = directory / Leaf::kSize;
+      if (directory % Leaf::kSize != 0 || leaves == 0 || leaves > kMaxLeaves ||
+          leaves > header.eventCount) {
+        return kSizes;
       }
       return nullptr;
-    case FrameType::kBlob: {
-      if (header.eventCount != 0) return "its number of events is impossible";
-      if (raw > kMaxBlob || stored < sizeof(Digest)) return "its sizes are impossible";
-      const uint64_t data = stored - sizeof(Digest);
-      if (encoding == Encoding::kRedacted || encoding == Encoding::kSame) {
-        return data == 0 ? nullptr : "its sizes are impossible";
-      }
-      if (encoding != Encoding::kZstdStart && encoding != Encoding::kZstdContinue) {
-        return "its encoding is none of a blob frame";
-      }
-      return data > 0 && data <= maxStored(raw) ? nullptr : "its sizes are impossible";
     }
+    case FrameType::kBlob:
+      if (raw > kMaxBlob) return kSizes;
+      if (header.encoding == Encoding::kSame) {
+        return directory == sizeof(Digest) && body == 0 ? nullptr : kSizes;
+      }
+      if (!zstd) return "its encoding is none of a blob frame";
+      return directory == 2 * sizeof(Digest) && body > 0 && body <= maxStored(raw) ? nullptr
+                                                                                   : kSizes;
     case FrameType::kPart:
-      if (header.eventCount != 0) return "its number of events is impossible";
-      if (raw != 0 || stored > kMaxPart) return "its sizes are impossible";
-      if (encoding == Encoding::kRedacted) {
-        return stored == 0 ? nullptr : "its sizes are impossible";
-      }
-      if (encoding != Encoding::kZstdStart && encoding != Encoding::kZstdContinue) {
-        return "its encoding is none of a part";
-      }
-      return stored > 0 ? nullptr : "its sizes are impossible";
+      if (!zstd) return "its encoding is none of a part";
+      return raw == 0 && directory == sizeof(Digest) && body > 0 && body <= kMaxPart ? nullptr
+                                                                                     : kSizes;
+    case FrameType::kCheckpoint: {
+      if (header.encoding != Encoding::kPlain) return "its encoding is none of a checkpoint";
+      const uint64_t keys = body < Checkpoint::kFixedSize ? 0 : body - Checkpoint::kFixedSize;
+      return directory == 0 && raw == body && keys > 0 && keys % sizeof(PublicKey) == 0 &&
+                     keys / sizeof(PublicKey) <= Checkpoint::kMaxKeys
+                 ? nullptr
+                 : kSizes;
+    }
     case FrameType::kSeal:
-      if (encoding != Encoding::kPlain) return "its encoding is none of a seal";
-      if (header.eventCount != 0) return "its number of events is impossible";
-      return raw == SealTotals::kSize && stored == raw ? nullptr : "its sizes are impossible";
+      if (header.encoding != Encoding::kPlain) return "its encoding is none of a seal";
+      return directory == 0 && raw == body && body == Checkpoint::kFixedSize + SealTotals::kSize
+                 ? nullptr
+                 : kSizes;
   }
   return "its type is unknown";
 }
 
-std::array<uint8_t, SealTotals::kSize> SealTotals::encode() const {
-  std::array<uint8_t, kSize> out;
+void Leaf::encode(std::span<uint8_t, kSize> out) const {
   store(out.data(), events);
-  store(out.data() + 8, frames);
-  store(out.data() + 16, blobs);
+  std::copy(sha256.begin(), sha256.end(), out.begin() + sizeof events);
+}
+
+Leaf Leaf::decode(std::span<const uint8_t, kSize> in) {
+  Leaf leaf;
+  leaf.events = load<uint32_t>(in.data());
+  std::copy_n(in.begin() + sizeof leaf.events, leaf.sha256.size(), leaf.sha256.begin());
+  return leaf;
+}
+
+std::vector<uint8_t> Checkpoint::encode() const {
+  std::vector<uint8_t> out(kFixedSize + keys.size() * sizeof(PublicKey) +
+                           (totals ? SealTotals::kSize : 0));
+  uint8_t* at = out.data();
+  auto put = [&at](const auto& value) {
+    store(at, value);
+    at += sizeof value;
+  };
+  put(epoch);
+  put(frames);
+  put(previous);
+  put(root);
+  for (const PublicKey& key : keys) put(key);
+  if (totals) {
+    put(totals->events);
+    put(totals->frames);
+    put(totals->blobs);
+  }
   return out;
 }
 
-SealTotals SealTotals::decode(std::span<const uint8_t, kSize> in) {
-  return {load<uint64_t>(in.data()), load<uint64_t>(in.data() + 8), load<uint64_t>(in.data() + 16)};
+Checkpoint Checkpoint::decode(FrameType type, Bytes body) {
+  const uint8_t* at = body.data();
+  auto take = [&at](auto& value) {
+    value = load<std::remove_reference_t<decltype(value)>>(at);
+    at += sizeof value;
+  };
+  Checkpoint checkpoint;
+  take(checkpoint.epoch);
+  take(checkpoint.frames);
+  take(checkpoint.previous);
+  take(checkpoint.root);
+  if (type == FrameType::kSeal) {
+    SealTotals& totals = checkpoint.totals.emplace();
+    take(totals.events);
+    take(totals.frames);
+    take(totals.blobs);
+  } else {
+    checkpoint.keys.resize((body.size() - kFixedSize) / sizeof(PublicKey));
+    for (PublicKey& key : checkpoint.keys) take(key);
+  }
+  return checkpoint;
+}
+
+Digest FrameHash::frame(std::span<const uint8_t, kFrameHeaderSize> header, const Digest& tagBefore,
+                        Bytes directory, Bytes body) {
+  Digest sha256{};
+  if (!FrameHeader::decode(header).isRemovable()) {
+    hash_.update(body);
+    sha256 = hash_.finish();
+  }
+  return frame(header, tagBefore, directory, sha256);
+}
+
+Digest FrameHash::frame(std::span<const uint8_t, kFrameHeaderSize> header, const Digest& tagBefore,
+                        Bytes directory, const Digest& body) {
+  std::array<uint8_t, kAuthenticatedSize + kTagSize> start;
+  std::copy_n(header.begin(), kAuthenticatedSize, start.begin());
+  start[kStateAt] = 0;
+  std::copy(tagBefore.begin(), tagBefore.end(), start.begin() + kAuthenticatedSize);
+  hash_.update(start);
+  hash_.update(directory);
+  if (!FrameHeader::decode(header).isRemovable()) hash_.update(body);
+  return hash_.finish();
+}
+
+Digest FrameHash::file(Bytes prefix, Bytes message) {
+  hash_.update(prefix);
+  hash_.update(message);
+  return hash_.finish();
+}
+
+namespace {
+
+std::vector<uint8_t> signedMessage(std::string_view purpose, const Digest& digest,
+                                   const Digest& tag) {
+  std::vector<uint8_t> message(purpose.begin(), purpose.end());
+  message.insert(message.end(), digest.begin(), digest.end());
+  message.insert(message.end(), tag.begin(), tag.end());
+  return message;
+}
+
+}  // namespace
+
+std::vector<uint8_t> signedHeader(const Digest& file, const Digest& tag) {
+  return signedMessage("airr trace header v2\n", file, tag);
+}
+
+std::vector<uint8_t> signedCheckpoint(const Digest& frame, const Digest& tag) {
+  return signedMessage("airr checkpoint v2\n", frame, tag);
 }
 
 ZstdCompressContext newCompressContext() {

@@ -1,7 +1,8 @@
-// The parts of a trace file, as docs/trace-format.md gives them: frame header, chain, compression.
-// Shared by the writer and the reader, so that each rule of the format is in one place.
+// The parts of a trace file, as docs/trace-format.md gives them: frame header, directory,
+// checkpoint, digests, compression. Shared by the writer and the reader, so that each rule of the
+// format is in one place.
 //
-// Ownership: EventCompressor, EventDecompressor and Chain own their contexts. Not thread-safe.
+// Ownership: EventCompressor, EventDecompressor and FrameHash own their contexts. Not thread-safe.
 // Failure: Error (kFailure) when a library has no memory; faults of the input are return values.
 #pragma once
 
@@ -11,11 +12,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "recorder/digest.h"
-#include "recorder/keys.h"
+#include "recorder/signing.h"
 
 namespace airr {
 
@@ -23,7 +24,7 @@ namespace airr {
 
 // As in PNG: not text, and broken visibly by a transfer that rewrites line ends or strips bit 7.
 constexpr std::array<uint8_t, 8> kFileMagic = {0x89, 'A', 'I', 'R', 'R', '\r', '\n', 0x1a};
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
 constexpr size_t kFilePrefixSize = 16;  // magic, version, length of the Header message
 constexpr uint32_t kMaxHeaderMessage = 16u << 20;
 constexpr size_t kTagSize = 32;
@@ -32,78 +33,119 @@ constexpr size_t kSessionIdSize = 16;
 // --- Frame header --------------------------------------------------------------------------------
 
 constexpr size_t kFrameHeaderSize = 80;
-constexpr size_t kAuthenticatedSize =
-    36;  // of the header; the rest says only how content is stored
+constexpr size_t kAuthenticatedSize = 48;  // of the header; the tag follows
 constexpr std::array<uint8_t, 4> kFrameMagic = {'A', 'F', 'R', 'M'};
 
 constexpr uint64_t kMaxEventsFrame = 64ull << 20;  // raw bytes
 constexpr uint64_t kMaxBlob = 4ull << 30;          // raw bytes
-constexpr uint64_t kMaxPart = 1ull << 20;          // stored bytes
+constexpr uint64_t kMaxPart = 1ull << 20;          // bytes of its body
 constexpr uint64_t kRestartInterval = 4ull << 20;  // raw bytes of events between zstd frames
 constexpr int kMaxWindowLog = 23;                  // memory that a reader grants to zstd: 8 MiB
 constexpr uint32_t kMaxSegments = 512;             // of one Cap'n Proto message
+constexpr size_t kMaxLeaves = 1024;                // of one events frame
 
 enum class FrameType : uint8_t {
   kEvents = 1,
   kBlob = 2,  // a blob, or what is left of it after its parts
   kSeal = 3,
   kPart = 4,  // of the next blob
+  kCheckpoint = 5,
 };
 
 enum class Encoding : uint32_t {
-  kPlain = 0,         // seal
+  kPlain = 0,         // seal, checkpoint
   kZstdStart = 1,     // events, part, blob: a zstd frame begins here
   kZstdContinue = 2,  // goes on with the zstd frame of the events frame before, or of the part
-  kRedacted = 3,      // part, blob: the content was removed, the blob's SHA-256 is left
   kSame = 4,          // blob: an earlier one has the same SHA-256
 };
 
 struct FrameHeader {
   FrameType type = FrameType::kEvents;
+  bool removed = false;  // part, blob: the body was taken out of the file (redaction)
+  uint16_t directorySize = 0;
   uint64_t sequence = 0;    // the first frame is 1
   uint64_t rawSize = 0;     // of the content, uncompressed
   uint64_t firstEvent = 0;  // number of the first event in this frame or after it
   uint32_t eventCount = 0;
   Encoding encoding = Encoding::kPlain;
-  uint64_t storedSize = 0;  // bytes in the file after this header
+  uint64_t bodySize = 0;  // as it was written
   Digest tag{};
 
   void encode(std::span<uint8_t, kFrameHeaderSize> out) const;
   static FrameHeader decode(std::span<const uint8_t, kFrameHeaderSize> in);
-  // What is impossible about these bytes, or nullptr. Checks the magic, the reserved bytes, and
-  // every bound that needs nothing but the header.
+  // What is impossible about these bytes, or nullptr. Checks the magic and every bound that needs
+  // nothing but the header.
   static const char* fault(std::span<const uint8_t, kFrameHeaderSize> in);
+
+  bool isSigned() const { return type == FrameType::kCheckpoint || type == FrameType::kSeal; }
+  // The body is covered through its SHA-256 in the directory, so that it can be removed.
+  bool isRemovable() const { return type == FrameType::kPart || type == FrameType::kBlob; }
+  // Bytes in the file after this header.
+  uint64_t storedSize() const {
+    return directorySize + (removed ? 0 : bodySize) + (isSigned() ? sizeof(Signature) : 0);
+  }
 };
 
-// Content of the seal: totals over the whole file, the seal's own frame included.
+// --- Directory -----------------------------------------------------------------------------------
+
+// Of an events frame: its events in their order, cut into leaves.
+struct Leaf {
+  static constexpr size_t kSize = 36;
+  uint32_t events = 0;
+  Digest sha256{};  // of the events' bytes, uncompressed
+
+  void encode(std::span<uint8_t, kSize> out) const;
+  static Leaf decode(std::span<const uint8_t, kSize> in);
+};
+
+// --- Checkpoint and seal -------------------------------------------------------------------------
+
+// Totals over the whole file, the seal's own frame included.
 struct SealTotals {
   static constexpr size_t kSize = 24;
   uint64_t events = 0, frames = 0, blobs = 0;
 
-  std::array<uint8_t, kSize> encode() const;
-  static SealTotals decode(std::span<const uint8_t, kSize> in);
   bool operator==(const SealTotals&) const = default;
 };
 
-// --- Chain ---------------------------------------------------------------------------------------
+// The body of a checkpoint, and of the seal, which has totals instead of keys.
+struct Checkpoint {
+  static constexpr size_t kFixedSize = 80;
+  static constexpr size_t kMaxKeys = 3;
+  uint64_t epoch = 0;           // that it ends
+  uint64_t frames = 0;          // of the epoch, without this one
+  Digest previous{};            // digest of the checkpoint before it, or of the file header
+  Digest root{};                // of the epoch's FrameTree
+  std::vector<PublicKey> keys;  // of certifiedBy(epoch)
+  std::optional<SealTotals> totals;
 
-// Tag N = HMAC(session key, tag N-1 || authenticated part of frame header N || content of frame N).
-// Tag 0, the file header's, covers all that precedes it in the file.
-class Chain {
+  std::vector<uint8_t> encode() const;
+  // `body` has a size that FrameHeader::fault() lets pass.
+  static Checkpoint decode(FrameType type, Bytes body);
+};
+
+// --- Digests -------------------------------------------------------------------------------------
+
+// What stands for a frame, in its tag and in the tree: SHA-256(authenticated part of its header ||
+// tag of the frame before || directory || SHA-256(body)), without the last if the directory has it,
+// as in frames whose body can be removed.
+class FrameHash {
  public:
-  explicit Chain(const SessionKey& key) : hmac_(key.hmac) {}
-
-  Digest fileTag(Bytes prefix, Bytes message) { return hmac_.tag({prefix, message}); }
-  // `content`: the uncompressed events, the SHA-256 of the blob, the seal's totals, or nothing.
-  Digest frameTag(Bytes frameHeader, Bytes content) {
-    return hmac_.tag({head_, frameHeader.first(kAuthenticatedSize), content});
-  }
-  void advance(const Digest& tag) { head_ = tag; }
+  // `removed` is not authenticated: it is taken as zero.
+  Digest frame(std::span<const uint8_t, kFrameHeaderSize> header, const Digest& tagBefore,
+               Bytes directory, Bytes body);
+  Digest frame(std::span<const uint8_t, kFrameHeaderSize> header, const Digest& tagBefore,
+               Bytes directory, const Digest& body);
+  Digest file(Bytes prefix, Bytes message);
 
  private:
-  Hmac hmac_;
-  Digest head_{};
+  Sha256 hash_;
 };
+
+// What is signed: of the file header by the key store's key, of a checkpoint or seal by its
+// epoch's.
+std::vector<uint8_t> signedHeader(const Digest& file, const Digest& tag);
+std::vector<uint8_t> signedCheckpoint(const Digest& frame, const Digest& tag);
 
 // --- Compression ---------------------------------------------------------------------------------
 

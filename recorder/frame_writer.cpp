@@ -40,8 +40,13 @@ UniqueFd createTrace(const std::string& path) {
 }  // namespace
 
 FrameWriter::FrameWriter(const std::string& path, const SessionKey& key,
-                         capnp::MallocMessageBuilder& header)
-    : path_(path), file_(createTrace(path)), chain_(key) {
+                         capnp::MallocMessageBuilder& header, System& system)
+    : path_(path),
+      system_(system),
+      file_(createTrace(path)),
+      key_(key.hmac),
+      signers_(system),
+      epochBegan_(system.ticks()) {
   writeHeader(key, header);
 }
 
@@ -52,7 +57,12 @@ void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder
                                         " bytes, not " +
                                         std::to_string(root.getSessionId().size()));
   }
-  root.setKeyId(kj::arrayPtr(key.rootId.data(), key.rootId.size()));
+  auto data = [](const auto& bytes) { return kj::arrayPtr(bytes.data(), bytes.size()); };
+  const SigningKey identity(key.identity);
+  root.setKeyId(data(key.rootId));
+  root.setPublicKey(data(identity.publicKey()));
+  root.setEpochKey(data(signers_.certify({0}).front()));
+
   const kj::Array<capnp::word> words = capnp::messageToFlatArray(header);
   const auto bytes = words.asBytes();
   const Bytes message(bytes.begin(), bytes.size());
@@ -64,72 +74,131 @@ void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder
   std::copy(kFileMagic.begin(), kFileMagic.end(), prefix.begin());
   std::memcpy(prefix.data() + 8, &kFormatVersion, 4);
   std::memcpy(prefix.data() + 12, &length, 4);
-  const Digest tag = chain_.fileTag(prefix, message);
-  write({prefix, message, tag});
-  chain_.advance(tag);
+  checkpoint_ = hash_.file(prefix, message);
+  tag_ = key_.tag(checkpoint_);
+  const Signature signature = identity.sign(signedHeader(checkpoint_, tag_));
+  write({prefix, message, tag_, signature});
+  epochStart_ = whole_;
 }
 
-void FrameWriter::events(Bytes raw, uint32_t count, Encoding encoding, Bytes stored) {
+void FrameWriter::events(uint64_t rawSize, std::span<const Leaf> leaves, Encoding encoding,
+                         Bytes stored) {
   FrameHeader header;
   header.type = FrameType::kEvents;
-  header.rawSize = raw.size();
-  header.eventCount = count;
+  header.rawSize = rawSize;
   header.encoding = encoding;
+  std::vector<uint8_t> directory(leaves.size() * Leaf::kSize);
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    header.eventCount += leaves[i].events;
+    leaves[i].encode(std::span(directory).subspan(i * Leaf::kSize).first<Leaf::kSize>());
+  }
   KJ_DEFER(turn_.notify_one());
   eventsWait_ = true;
   std::lock_guard lock(mutex_);
   eventsWait_ = false;
-  append(header, raw, {}, stored);
-  events_ += count;
+  append(header, directory, stored);
 }
 
-void FrameWriter::part(Encoding encoding, Bytes stored) {
+void FrameWriter::part(Encoding encoding, const HashedBytes& body) {
   FrameHeader header;
   header.type = FrameType::kPart;
   header.encoding = encoding;
-  appendAfterEvents(header, {}, {}, stored);
+  appendAfterEvents(header, body.sha256, body.bytes);
 }
 
-void FrameWriter::blob(const Digest& sha256, uint64_t size, Encoding encoding, Bytes stored) {
+void FrameWriter::blob(const Digest& sha256, uint64_t size, Encoding encoding,
+                       const HashedBytes& body) {
   FrameHeader header;
   header.type = FrameType::kBlob;
   header.rawSize = size;
   header.encoding = encoding;
-  appendAfterEvents(header, sha256, sha256, stored);
+  std::array<uint8_t, 2 * sizeof(Digest)> directory;
+  std::ranges::copy(body.sha256, std::ranges::copy(sha256, directory.begin()).out);
+  appendAfterEvents(header, directory, body.bytes);
+}
+
+void FrameWriter::sameBlob(const Digest& sha256, uint64_t size) {
+  FrameHeader header;
+  header.type = FrameType::kBlob;
+  header.rawSize = size;
+  header.encoding = Encoding::kSame;
+  appendAfterEvents(header, sha256, {});
 }
 
 // A mutex goes to whoever comes first, and that would be the thread that has just released it.
-void FrameWriter::appendAfterEvents(const FrameHeader& header, Bytes content, Bytes prefix,
-                                    Bytes stored) {
+void FrameWriter::appendAfterEvents(const FrameHeader& header, Bytes directory, Bytes body) {
   std::unique_lock lock(mutex_);
   turn_.wait(lock, [&] { return !eventsWait_; });
-  append(header, content, prefix, stored);
-  if (header.type == FrameType::kBlob) ++blobs_;
+  append(header, directory, body);
+}
+
+void FrameWriter::checkpoint() {
+  std::lock_guard lock(mutex_);
+  appendSigned(FrameType::kCheckpoint, {.keys = signers_.certify(certifiedBy(epoch_))});
 }
 
 void FrameWriter::seal() {
   std::lock_guard lock(mutex_);
-  const auto totals = SealTotals{events_, sequence_ + 1, blobs_}.encode();
-  FrameHeader header;
-  header.type = FrameType::kSeal;
-  header.rawSize = totals.size();
-  append(header, totals, {}, totals);
+  appendSigned(FrameType::kSeal, {.totals = SealTotals{events_, sequence_ + 1, blobs_}});
   failLocked(Error(ExitCode::kFailure, "the trace '" + path_ + "' is sealed: nothing can follow"));
 }
 
-void FrameWriter::append(FrameHeader header, Bytes content, Bytes prefix, Bytes stored) {
+void FrameWriter::append(const FrameHeader& header, Bytes directory, Bytes body) {
+  writeFrame(header, directory, body);
+  if (epochIsFull()) {
+    appendSigned(FrameType::kCheckpoint, {.keys = signers_.certify(certifiedBy(epoch_))});
+  }
+}
+
+bool FrameWriter::epochIsFull() {
+  return tree_.count() >= kEpochFrames || whole_ - epochStart_ >= kEpochBytes ||
+         system_.ticks() - epochBegan_ >= kEpochTime;
+}
+
+void FrameWriter::appendSigned(FrameType type, Checkpoint checkpoint) {
+  checkpoint.epoch = epoch_;
+  checkpoint.frames = tree_.count();
+  checkpoint.previous = checkpoint_;
+  checkpoint.root = tree_.root();
+  const std::vector<uint8_t> body = checkpoint.encode();
+  FrameHeader header;
+  header.type = type;
+  header.rawSize = body.size();
+  writeFrame(header, {}, body);
+}
+
+void FrameWriter::writeFrame(FrameHeader header, Bytes directory, Bytes body) {
   if (failure_) throw *failure_;
   try {
+    header.directorySize = static_cast<uint16_t>(directory.size());
     header.sequence = sequence_ + 1;
     header.firstEvent = events_ + 1;
-    header.storedSize = prefix.size() + stored.size();
+    header.bodySize = body.size();
     std::array<uint8_t, kFrameHeaderSize> bytes;
     header.encode(bytes);
-    header.tag = chain_.frameTag(bytes, content);
+    const Digest digest = hash_.frame(bytes, tag_, directory, body);
+    header.tag = key_.tag(digest);
     header.encode(bytes);
-    write({bytes, prefix, stored});
-    chain_.advance(header.tag);
+    if (header.isSigned()) {
+      const Signature signature = signers_.sign(epoch_, signedCheckpoint(digest, header.tag));
+      write({bytes, body, signature});
+    } else {
+      write({bytes, directory, body});
+    }
+    tag_ = header.tag;
     sequence_ = header.sequence;
+    events_ += header.eventCount;
+    if (header.type == FrameType::kBlob) ++blobs_;
+    if (!header.isSigned()) {
+      tree_.add(digest);
+      return;
+    }
+    checkpoint_ = digest;
+    ++epoch_;
+    key_.advance();
+    tree_.clear();
+    epochStart_ = whole_;
+    epochBegan_ = system_.ticks();
   } catch (const Error& error) {
     failLocked(error);
     throw;
@@ -137,10 +206,10 @@ void FrameWriter::append(FrameHeader header, Bytes content, Bytes prefix, Bytes 
 }
 
 void FrameWriter::write(std::initializer_list<Bytes> parts) {
-  if (!writeWhole(file_.get(), parts)) {
+  if (!writeWhole(system_, file_.get(), parts)) {
     const int error = errno;
     // What a failed write has left is no frame; without it the trace ends whole.
-    if (whole_ > 0 && ::ftruncate(file_.get(), static_cast<off_t>(whole_)) != 0) {
+    if (whole_ > 0 && system_.truncate(file_.get(), whole_) != 0) {
       // Then readers find the partial frame at the end and report a truncated trace.
     }
     throw systemError(

@@ -1,11 +1,12 @@
 // The file of a trace while it is written: its header, then frames, chained in the order in which
-// they are appended.
+// they are appended, with a signed checkpoint at least every kEpochFrames frames and kEpochBytes
+// bytes, and, as long as frames come, every kEpochTime.
 //
 // Ownership: owns the file. Threading: events() and seal() from one thread, part() and blob() from
 // another; events go first when both wait, so they wait for one frame of the other at most. check()
 // and fail() from any thread.
-// Failure: Error (kFailure) when the store cannot take the data (ENOSPC, EIO, …). The first failure,
-// here or reported by fail(), is what every later call throws.
+// Failure: Error (kFailure) when the store cannot take the data (ENOSPC, EIO, …). The first
+// failure, here or reported by fail(), is what every later call throws.
 #pragma once
 
 #include <capnp/message.h>
@@ -16,10 +17,14 @@
 #include <initializer_list>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
+#include "recorder/epoch.h"
 #include "recorder/frame.h"
+#include "recorder/frame_tree.h"
 #include "recorder/keys.h"
+#include "recorder/system.h"
 #include "schema/error.h"
 #include "schema/unique_fd.h"
 
@@ -27,13 +32,23 @@ namespace airr {
 
 class FrameWriter {
  public:
-  // As TraceWriter's constructor.
-  FrameWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header);
+  static constexpr uint64_t kEpochFrames = 4096;
+  static constexpr uint64_t kEpochBytes = 4 << 20;
+  static constexpr int64_t kEpochTime = 1'000'000'000;  // nanoseconds
 
-  void events(Bytes raw, uint32_t count, Encoding encoding, Bytes stored);
-  // The parts of a blob, if it has any, come before it, and no other blob in between.
-  void part(Encoding encoding, Bytes stored);
-  void blob(const Digest& sha256, uint64_t size, Encoding encoding, Bytes stored);
+  // As TraceWriter's constructor.
+  FrameWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
+              System& system = System::host());
+
+  // `leaves`: their events are all of the frame's.
+  void events(uint64_t rawSize, std::span<const Leaf> leaves, Encoding encoding, Bytes stored);
+  // The parts of a blob, if it has any, come before it, and no other blob in between. Their bodies
+  // come with their SHA-256, so that they are not hashed while the writer is locked.
+  void part(Encoding encoding, const HashedBytes& body);
+  void blob(const Digest& sha256, uint64_t size, Encoding encoding, const HashedBytes& body);
+  void sameBlob(const Digest& sha256, uint64_t size);
+  // Ends the epoch. The writer does so by itself, too.
+  void checkpoint();
   // Nothing can be appended afterwards: that is a failure from then on.
   void seal();
 
@@ -44,10 +59,12 @@ class FrameWriter {
 
  private:
   void writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header);
-  // With mutex_ held. `content` is what the chain covers, `prefix` and `stored` what the file gets.
-  // The header has its type, raw size, event count and encoding already.
-  void append(FrameHeader header, Bytes content, Bytes prefix, Bytes stored);
-  void appendAfterEvents(const FrameHeader& header, Bytes content, Bytes prefix, Bytes stored);
+  // The rest with mutex_ held. The header has its type, raw size, event count and encoding already.
+  void append(const FrameHeader& header, Bytes directory, Bytes body);
+  void appendAfterEvents(const FrameHeader& header, Bytes directory, Bytes body);
+  void appendSigned(FrameType type, Checkpoint checkpoint);
+  void writeFrame(FrameHeader header, Bytes directory, Bytes body);
+  bool epochIsFull();
   void write(std::initializer_list<Bytes> parts);
   void failLocked(const Error& error);
 
@@ -58,12 +75,22 @@ class FrameWriter {
   std::atomic<bool> failed_ = false;      // failure_ is set and will not change
   std::optional<Error> failure_;
 
+  System& system_;
   UniqueFd file_;
-  Chain chain_;
+  FrameHash hash_;
+  Digest tag_{};           // of the last frame in the file, or of the file header
   uint64_t sequence_ = 0;  // of the last frame in the file
   uint64_t events_ = 0;    // in the file
   uint64_t blobs_ = 0;
   uint64_t whole_ = 0;  // bytes in the file up to the end of the last whole frame
+
+  uint64_t epoch_ = 0;
+  EpochKey key_;
+  EpochSigners signers_;
+  FrameTree tree_;
+  Digest checkpoint_{};      // digest of the last checkpoint, or of the file header
+  uint64_t epochStart_ = 0;  // offset
+  int64_t epochBegan_ = 0;   // System::ticks()
 };
 
 }  // namespace airr

@@ -1,31 +1,30 @@
 #include "recorder/keys.h"
 
 #include <openssl/crypto.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "recorder/digest.h"
 #include "recorder/files.h"
+#include "recorder/system.h"
 #include "schema/error.h"
 
 namespace airr {
 namespace {
 
-using RootKey = std::array<uint8_t, 32>;
-
-// RFC 5869 with SHA-256, for a salt of up to 32 bytes and one block of output. Shorter HMAC keys are
-// filled up with zeros (RFC 2104), and so is a missing salt.
+// RFC 5869 with SHA-256, for a salt of up to 32 bytes and one block of output. Shorter HMAC keys
+// are filled up with zeros (RFC 2104), and so is a missing salt.
 std::array<uint8_t, 32> hkdf(const RootKey& root, Bytes salt, std::string_view info) {
   Digest paddedSalt{};
   if (salt.size() > paddedSalt.size()) {
     throw Error(ExitCode::kFailure, "a session id of more than 32 bytes");
   }
   std::copy(salt.begin(), salt.end(), paddedSalt.begin());
-  const Digest pseudorandom = Hmac(paddedSalt).tag({root});
+  const Digest pseudorandom = Hmac(paddedSalt).tag({root.bytes});
   const uint8_t firstBlock = 1;
   return Hmac(pseudorandom)
       .tag({{reinterpret_cast<const uint8_t*>(info.data()), info.size()}, {&firstBlock, 1}});
@@ -33,7 +32,7 @@ std::array<uint8_t, 32> hkdf(const RootKey& root, Bytes salt, std::string_view i
 
 std::string quoted(const std::string& path) { return "'" + path + "'"; }
 
-RootKey readKey(const std::string& path, int fd) {
+KeyFile readKey(const std::string& path, int fd) {
   struct stat status;
   if (::fstat(fd, &status) != 0) throw systemError("cannot inspect the key " + quoted(path));
   if (!S_ISREG(status.st_mode)) {
@@ -50,42 +49,79 @@ RootKey readKey(const std::string& path, int fd) {
         "others may have read it: run 'chmod 600 " + path +
             "' if you are sure that nobody did, else move it away and record with a new key");
   }
-  RootKey key;
-  if (status.st_size != static_cast<off_t>(key.size())) {
+  std::vector<uint8_t> bytes(KeyFile::kMaxSize + 1);
+  const ssize_t n = readWhole(fd, bytes, 0);
+  if (n < 0) throw systemError("cannot read the key " + quoted(path));
+  auto key = KeyFile::decode(Bytes(bytes).first(static_cast<size_t>(n)));
+  OPENSSL_cleanse(bytes.data(), bytes.size());
+  if (!key) {
     throw Error(ExitCode::kFailure,
-                "the key " + quoted(path) + " has " + std::to_string(status.st_size) +
-                    " bytes, not " + std::to_string(key.size()),
+                quoted(path) + ", which has " + std::to_string(status.st_size) +
+                    " bytes, is no key of airr",
                 "restore it from a copy, or move it away and record with a new key");
   }
-  const ssize_t n = readWhole(fd, key, 0);
-  if (n < 0) throw systemError("cannot read the key " + quoted(path));
-  if (n != static_cast<ssize_t>(key.size())) {
-    throw Error(ExitCode::kFailure, "the key " + quoted(path) + " changed while it was read");
+  return *key;
+}
+
+// Nothing if there is no such file.
+std::optional<KeyFile> findKey(const std::string& path) {
+  // O_NONBLOCK: a FIFO in the key's place must not hang us.
+  UniqueFd file = openOwn(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (file) return readKey(path, file.get());
+  if (errno == ENOENT) return std::nullopt;
+  if (errno == ELOOP) {
+    throw Error(ExitCode::kFailure, "the key " + quoted(path) + " is a symbolic link",
+                "set AIRR_KEY_FILE to the file itself");
   }
-  return key;
+  throw systemError("cannot open the key " + quoted(path), errno,
+                    "make it readable to you, or set AIRR_KEY_FILE to another");
+}
+
+Error noKey(const std::string& path) {
+  return Error(ExitCode::kFailure, "there is no key at " + quoted(path),
+               "set AIRR_KEY_FILE to the key with which the trace was recorded");
+}
+
+RootKey unsealed(const KeyFile& file) {
+  if (file.protection == Protection::kNone) return file.root;
+  RootKey root = KeyProtector::of(file.protection)->unseal(file.sealed, file.context());
+  if (idOf(root) != file.id) {
+    throw Error(ExitCode::kFailure, "the unsealed key is not the one that its file names",
+                "restore the key file from a copy");
+  }
+  return root;
+}
+
+PublicKey publicKeyOf(const RootKey& root) {
+  return SigningKey(hkdf(root, {}, "airr identity v2")).publicKey();
+}
+
+KeyFile newKey(Protection protection) {
+  KeyFile file;
+  System::host().randomize(file.root.bytes);
+  file.id = idOf(file.root);
+  file.publicKey = publicKeyOf(file.root);
+  if (protection == Protection::kNone) return file;
+  file.protection = protection;
+  file.sealed = KeyProtector::of(protection)->seal(file.root, file.context());
+  return file;
 }
 
 // Creates the file complete or not at all: link(2) from a temporary name. False if it exists
 // already.
-bool createKey(const std::string& path) {
+bool createKey(const std::string& path, const KeyFile& key) {
   const std::string remedy = "set AIRR_KEY_FILE to a place that can be written";
   const size_t slash = path.rfind('/');
   if (slash != std::string::npos && slash > 0 && !makePrivateDirectory(path.substr(0, slash))) {
     throw systemError("cannot create the directory of the key " + quoted(path), errno, remedy);
   }
-  RootKey key;
   std::array<uint8_t, 8> suffix;
-  auto randomize = [](auto& bytes) {
-    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
-      throw systemError("cannot get random bytes for a new key");
-    }
-  };
-  randomize(key);
-  randomize(suffix);
+  System::host().randomize(suffix);
   const std::string draft = path + ".new." + hex(suffix);
   UniqueFd file = openOwn(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  const bool written = file && writeWhole(file.get(), {key}) && ::fsync(file.get()) == 0;
-  OPENSSL_cleanse(key.data(), key.size());
+  std::vector<uint8_t> bytes = key.encode();
+  const bool written = file && writeWhole(file.get(), {bytes}) && ::fsync(file.get()) == 0;
+  OPENSSL_cleanse(bytes.data(), bytes.size());
   const bool linked = written && ::link(draft.c_str(), path.c_str()) == 0;
   const int error = errno;
   ::unlink(draft.c_str());
@@ -93,6 +129,10 @@ bool createKey(const std::string& path) {
     throw systemError("cannot create the key " + quoted(path), error, remedy);
   }
   return linked;
+}
+
+std::string asidePath(const std::string& path, std::span<const uint8_t> id) {
+  return path + "." + hex(id);
 }
 
 }  // namespace
@@ -113,35 +153,98 @@ std::string KeyStore::defaultPath() {
 KeyStore KeyStore::load(const std::string& path, bool create) {
   KeyStore store;
   store.path_ = path;
-  // O_NONBLOCK: a FIFO in the key's place must not hang us.
-  const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  UniqueFd file = openOwn(path, flags);
-  if (!file && errno == ENOENT && create) {
-    store.created_ = createKey(path);
-    file = openOwn(path, flags);
+  auto file = findKey(path);
+  if (!file && create) {
+    store.created_ = createKey(path, newKey(Protection::kNone));
+    file = findKey(path);
   }
-  if (!file) {
-    if (errno == ENOENT) {
-      throw Error(ExitCode::kFailure, "there is no key at " + quoted(path),
-                  "set AIRR_KEY_FILE to the key with which the trace was recorded");
-    }
-    if (errno == ELOOP) {
-      throw Error(ExitCode::kFailure, "the key " + quoted(path) + " is a symbolic link",
-                  "set AIRR_KEY_FILE to the file itself");
-    }
-    throw systemError("cannot open the key " + quoted(path), errno,
-                      "make it readable to you, or set AIRR_KEY_FILE to another");
-  }
-  store.root_ = readKey(path, file.get());
+  if (!file) throw noKey(path);
+  store.root_ = unsealed(*file);
   return store;
+}
+
+KeyStore KeyStore::load(const std::string& path, std::span<const uint8_t> id) {
+  if (const auto current = findKey(path); current && !std::ranges::equal(current->id, id)) {
+    if (const auto former = findKey(asidePath(path, id))) {
+      KeyStore store;
+      store.path_ = asidePath(path, id);
+      store.root_ = unsealed(*former);
+      return store;
+    }
+  }
+  return load(path, false);
+}
+
+KeyStore KeyStore::create(const std::string& path, Protection protection) {
+  KeyStore store;
+  store.path_ = path;
+  store.created_ = true;
+  const KeyFile key = newKey(protection);
+  if (!createKey(path, key)) {
+    throw Error(ExitCode::kFailure, "there is a key at " + quoted(path) + " already",
+                "'airr key rotate' makes another and keeps this one");
+  }
+  store.root_ = key.root;
+  return store;
+}
+
+KeyStore KeyStore::rotate(const std::string& path, Protection protection) {
+  const auto former = findKey(path);
+  if (!former) throw noKey(path);
+  const KeyFile key = newKey(protection);  // may ask for a passphrase, and fail
+  const std::string aside = asidePath(path, former->id);
+  if (::link(path.c_str(), aside.c_str()) != 0 && errno != EEXIST) {
+    throw systemError("cannot put the key " + quoted(path) + " aside as " + quoted(aside));
+  }
+  if (::unlink(path.c_str()) != 0)
+    throw systemError("cannot put the key " + quoted(path) + " aside");
+  KeyStore store;
+  store.path_ = path;
+  store.created_ = createKey(path, key);
+  store.root_ = key.root;
+  return store;
+}
+
+KeyFile KeyStore::peek(const std::string& path) {
+  auto file = findKey(path);
+  if (!file) throw noKey(path);
+  if (file->protection == Protection::kNone) file->publicKey = publicKeyOf(file->root);
+  return *file;
+}
+
+std::string KeyStore::directoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+}
+
+SessionKey::~SessionKey() {
+  OPENSSL_cleanse(hmac.data(), hmac.size());
+  OPENSSL_cleanse(identity.data(), identity.size());
+}
+
+PublicKey KeyStore::publicKey() const { return publicKeyOf(root_); }
+
+PublicKey loadPublicKey(const std::string& path) {
+  UniqueFd file = openOwn(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file) throw systemError("cannot open the public key " + quoted(path));
+  std::array<uint8_t, 4096> text;
+  const ssize_t n = readWhole(file.get(), text, 0);
+  if (n < 0) throw systemError("cannot read the public key " + quoted(path));
+  const auto key =
+      publicKeyFromPem({reinterpret_cast<const char*>(text.data()), static_cast<size_t>(n)});
+  if (!key) {
+    throw Error(ExitCode::kFailure, quoted(path) + " is not an Ed25519 public key in PEM",
+                "write one with 'airr key export-public' where the trace was recorded");
+  }
+  return *key;
 }
 
 SessionKey KeyStore::sessionKey(std::span<const uint8_t> sessionId) const {
   SessionKey key;
-  key.hmac = hkdf(root_, sessionId, "airr session v1");
+  key.hmac = hkdf(root_, sessionId, "airr session v2");
+  key.identity = hkdf(root_, {}, "airr identity v2");
   key.cache = hkdf(root_, {}, "airr blob cache v1");
-  const Digest id = sha256(root_);
-  std::copy_n(id.begin(), key.rootId.size(), key.rootId.begin());
+  key.rootId = id();
   return key;
 }
 

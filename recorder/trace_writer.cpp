@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "recorder/blob_store.h"
 #include "recorder/frame.h"
@@ -14,6 +15,7 @@ namespace airr {
 namespace {
 
 constexpr size_t kFlushThreshold = 64 << 10;    // raw bytes in a frame
+constexpr size_t kLeaf = 4 << 10;               // raw bytes in a leaf
 constexpr size_t kFirstSegmentWords = 8 << 10;  // 64 KiB: events below it need no allocation
 
 Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t*>(data), size}; }
@@ -23,8 +25,10 @@ Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t
 class TraceWriter::Impl {
  public:
   Impl(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
-       std::span<const uint64_t> workerAffinity)
-      : path_(path), frames_(path, key, header), blobs_(frames_, key.cache, workerAffinity) {}
+       std::span<const uint64_t> workerAffinity, System& system)
+      : path_(path),
+        frames_(path, key, header, system),
+        blobs_(frames_, key.cache, workerAffinity) {}
 
   ~Impl() {
     if (frames_.failed()) return;
@@ -42,13 +46,15 @@ class TraceWriter::Impl {
     return message_->initRoot<schema::Event>();
   }
 
-  void commit() {
+  void commit(Digested digested) {
     guarded([&] {
+      if (digested == Digested::kAlone) endLeaf();
       append(message_.value().getSegmentsForOutput());
       message_.reset();  // zeroes what was used of scratch_
       ++events_;
-      ++frameEvents_;
-      if (frameSize_ >= kFlushThreshold) writeEvents();
+      ++leafEvents_;
+      if (digested == Digested::kAlone || frameSize_ - leafStart_ >= kLeaf) endLeaf();
+      if (frameSize_ >= kFlushThreshold || leaves_.size() + 2 > kMaxLeaves) writeEvents();
     });
   }
 
@@ -131,14 +137,22 @@ class TraceWriter::Impl {
     frameCapacity_ = capacity;
   }
 
+  void endLeaf() {
+    if (leafEvents_ == 0) return;
+    hash_.update(bytesOf(frame_.get() + leafStart_, frameSize_ - leafStart_));
+    leaves_.push_back({leafEvents_, hash_.finish()});
+    leafStart_ = frameSize_;
+    leafEvents_ = 0;
+  }
+
   void writeEvents() {
-    if (frameEvents_ == 0) return;
-    const Bytes raw = bytesOf(frame_.get(), frameSize_);
+    endLeaf();
+    if (leaves_.empty()) return;
     Encoding encoding;
-    const Bytes stored = compressor_.compress(raw, encoding);
-    frames_.events(raw, frameEvents_, encoding, stored);
-    frameEvents_ = 0;
-    frameSize_ = 0;
+    const Bytes stored = compressor_.compress(bytesOf(frame_.get(), frameSize_), encoding);
+    frames_.events(frameSize_, leaves_, encoding, stored);
+    leaves_.clear();
+    leafStart_ = frameSize_ = 0;
   }
 
   const std::string path_;
@@ -154,18 +168,21 @@ class TraceWriter::Impl {
   size_t frameCapacity_ = 4 * kFlushThreshold;
   std::unique_ptr<uint8_t[]> frame_{new uint8_t[frameCapacity_]};
   size_t frameSize_ = 0;
-  uint32_t frameEvents_ = 0;
+  std::vector<Leaf> leaves_;
+  size_t leafStart_ = 0;     // of the leaf being filled
+  uint32_t leafEvents_ = 0;  // in it
+  Sha256 hash_;
 
   uint64_t events_ = 0;  // committed
 };
 
 TraceWriter::TraceWriter(const std::string& path, const SessionKey& key,
                          capnp::MallocMessageBuilder& header,
-                         std::span<const uint64_t> workerAffinity)
-    : impl_(std::make_unique<Impl>(path, key, header, workerAffinity)) {}
+                         std::span<const uint64_t> workerAffinity, System& system)
+    : impl_(std::make_unique<Impl>(path, key, header, workerAffinity, system)) {}
 TraceWriter::~TraceWriter() = default;
 schema::Event::Builder TraceWriter::begin() { return impl_->begin(); }
-void TraceWriter::commit() { impl_->commit(); }
+void TraceWriter::commit(Digested digested) { impl_->commit(digested); }
 void TraceWriter::flush() { impl_->flush(); }
 uint32_t TraceWriter::addBlob(const void* data, size_t size) {
   return impl_->addBlob(bytesOf(data, size));

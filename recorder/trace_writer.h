@@ -19,18 +19,23 @@
 #include <vector>
 
 #include "recorder/keys.h"
+#include "recorder/system.h"
 
 namespace airr {
+
+// Whether an event's digest is over it alone, so that it can be proved without showing what came
+// before and after it (replayer/event_proof.h), or over it and its neighbours, which costs less.
+enum class Digested { kTogether, kAlone };
 
 class TraceWriter {
  public:
   // Creates `path` (it must not be a directory; an existing file is replaced) and writes the
-  // header. The header's keyId is set here; its sessionId must be the one that `key` was derived
+  // header. The header's keys are set here; its sessionId must be the one that `key` was derived
   // for. `workerAffinity`: the cores that blobs may be compressed on, 64 a word as for
   // sched_setaffinity(2); the one that the calling thread is pinned to is left out if there is
   // another. Empty: where the caller runs.
   TraceWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
-              std::span<const uint64_t> workerAffinity = {});
+              std::span<const uint64_t> workerAffinity = {}, System& system = System::host());
   ~TraceWriter();
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;
@@ -38,7 +43,7 @@ class TraceWriter {
   // A new event: fill it through the builder, then call commit(). No other event may be begun in
   // between. `begin` costs no allocation for events under 64 KiB.
   schema::Event::Builder begin();
-  void commit();
+  void commit(Digested digested = Digested::kTogether);
 
   // Writes the frame being filled to the file (write(2), not fsync). After it returns, everything
   // committed so far survives the death of this process, but for blobs, which follow as they are
@@ -48,14 +53,14 @@ class TraceWriter {
   // Stores the bytes as a blob and returns its number. Its frame may come after those of the events
   // that refer to it. Waits while more than 64 MiB are not compressed yet.
   uint32_t addBlob(const void* data, size_t size);
-  // Stores a regular file's content, whole, as it is now. `fd` is only read (pread). Content already
-  // known for the same (device, inode, size, mtime, ctime), in this session or, for large files, in
-  // an earlier one of this host (recorder/blob_cache.h), is not read again. Waits for the worker if
-  // it is over 64 MiB and not known.
+  // Stores a regular file's content, whole, as it is now. `fd` is only read (pread). Content
+  // already known for the same (device, inode, size, mtime, ctime), in this session or, for large
+  // files, in an earlier one of this host (recorder/blob_cache.h), is not read again. Waits for the
+  // worker if it is over 64 MiB and not known.
   uint32_t addFile(int fd);
-  // The same for a file that a task executes, so that nobody can write it (execve(2), ETXTBSY). If it
-  // is large and was not changed lately, it is read after this returned; should it change before it
-  // was read all the same, the writer fails.
+  // The same for a file that a task executes, so that nobody can write it (execve(2), ETXTBSY). If
+  // it is large and was not changed lately, it is read after this returned; should it change before
+  // it was read all the same, the writer fails.
   uint32_t addProgram(int fd);
 
   // The seal: last frame, after which nothing can be written. Flushes and waits for the blobs; like

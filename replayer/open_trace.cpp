@@ -20,7 +20,9 @@ OpenTrace openAuthenticated(const std::string& path) {
                 "there is no key at " + keyPath + " to check " + path + " with", kRemedy);
   }
   OpenTrace trace;
-  trace.keys = std::make_unique<KeyStore>(KeyStore::load(keyPath, false));
+  const TraceReader unchecked(path, nullptr);
+  const auto keyId = unchecked.header().getKeyId();
+  trace.keys = std::make_unique<KeyStore>(KeyStore::load(keyPath, {keyId.begin(), keyId.size()}));
   trace.reader = std::make_unique<TraceReader>(path, trace.keys.get());
   return trace;
 }

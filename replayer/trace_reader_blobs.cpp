@@ -16,13 +16,12 @@ constexpr uint64_t kMaxKept = 64 << 20;
 const char* TraceBlobs::add(uint32_t number, const FrameHeader& header, const Digest& sha256,
                             BlobParts parts) {
   if (number < blobs_.size()) return nullptr;
-  Location blob{{sha256, header.rawSize, 0, header.encoding == Encoding::kRedacted},
-                std::move(parts),
-                number,
-                header.sequence};
+  Location blob{
+      {sha256, header.rawSize, 0, header.removed}, std::move(parts), number, header.sequence};
   for (const BlobPart& part : blob.parts) {
     blob.info.storedSize += part.size;
-    // A part holds no content only if it was redacted; the last may be of a blob that has another's.
+    // A part holds no content only if it was redacted; the last may be of a blob that has
+    // another's.
     if (part.size == 0 && header.encoding != Encoding::kSame) blob.info.redacted = true;
   }
   if (blob.info.storedSize > maxStored(header.rawSize)) return "its sizes are impossible";
@@ -52,10 +51,9 @@ void TraceBlobs::write(uint32_t blob, int fd) {
 std::vector<uint8_t> TraceBlobs::read(uint32_t blob, uint64_t offset, uint64_t length) {
   const uint64_t size = blobs_[blob].info.size;
   if (offset > size || length > size - offset) {
-    throw Error(ExitCode::kUnreadable, "'" + file_.path() +
-                                           "' refers to bytes beyond the end of blob " +
-                                           std::to_string(blob) + ", which has " +
-                                           std::to_string(size));
+    throw Error(ExitCode::kUnreadable,
+                "'" + file_.path() + "' refers to bytes beyond the end of blob " +
+                    std::to_string(blob) + ", which has " + std::to_string(size));
   }
   if (!last_ || last_->blob != blob) {
     if (size > kMaxKept) {
@@ -107,7 +105,8 @@ void TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) 
     for (;;) {
       ZSTD_outBuffer out{raw.data(), raw.size(), 0};
       const size_t before = in.pos;
-      if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &out, &in))) throw altered("it cannot be decompressed");
+      if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &out, &in)))
+        throw altered("it cannot be decompressed");
       produced += out.pos;
       if (produced > info.size) throw altered("its content is too long");
       const Bytes piece(raw.data(), out.pos);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "recorder/epoch.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
 
@@ -73,14 +74,17 @@ void TraceFile::readHeader(const KeyStore* keys) {
   if (length == 0 || length % sizeof(capnp::word) != 0 || length > kMaxHeaderMessage) {
     throw unreadable("has a damaged header: its length is impossible");
   }
-  firstFrame_ = kFilePrefixSize + length + kTagSize;
+  firstFrame_ = kFilePrefixSize + length + kTagSize + sizeof(Signature);
   if (size_ < firstFrame_) throw truncated;
 
   headerWords_ = kj::heapArray<capnp::word>(length / sizeof(capnp::word));
   read(kFilePrefixSize, {reinterpret_cast<uint8_t*>(headerWords_.begin()), length});
   read(kFilePrefixSize + length, tag_);
+  read(kFilePrefixSize + length + kTagSize, signature_);
+  const auto message = headerWords_.asBytes();
+  digest_ = FrameHash().file(prefix, {message.begin(), message.size()});
   decodeHeader();
-  if (keys != nullptr) authenticateHeader(*keys, prefix);
+  if (keys != nullptr) authenticateHeader(*keys);
 }
 
 void TraceFile::decodeHeader() {
@@ -92,15 +96,21 @@ void TraceFile::decodeHeader() {
     headerMessage_.emplace(headerWords_, limitsFor(headerWords_.size()));
     header_ = headerMessage_->getRoot<schema::Header>();
     header_.totalSize();  // follows every pointer
+    if (header_.getSessionId().size() != kSessionIdSize) {
+      throw unreadable(damaged + "its session id has a wrong length");
+    }
+    for (auto [from, to] : {std::pair(header_.getPublicKey(), &publicKey_),
+                            std::pair(header_.getEpochKey(), &epochKey_)}) {
+      if (from.size() != to->size()) throw unreadable(damaged + "a public key has a wrong length");
+      std::ranges::copy(from, to->begin());
+    }
+    header_.getKeyId();
   } catch (const kj::Exception& exception) {
     throw unreadable(damaged + exception.getDescription().cStr());
   }
-  if (header_.getSessionId().size() != kSessionIdSize) {
-    throw unreadable(damaged + "its session id has a wrong length");
-  }
 }
 
-void TraceFile::authenticateHeader(const KeyStore& keys, Bytes prefix) {
+void TraceFile::authenticateHeader(const KeyStore& keys) {
   const auto sessionId = header_.getSessionId();
   const SessionKey key = keys.sessionKey({sessionId.begin(), sessionId.size()});
   const auto keyId = header_.getKeyId();
@@ -110,9 +120,7 @@ void TraceFile::authenticateHeader(const KeyStore& keys, Bytes prefix) {
                     ", and the key '" + keys.path() + "' is " + hex(key.rootId),
                 "set AIRR_KEY_FILE to the key of the user who recorded it");
   }
-  const Bytes message(reinterpret_cast<const uint8_t*>(headerWords_.begin()),
-                      headerWords_.size() * sizeof(capnp::word));
-  if (!equal(Chain(key).fileTag(prefix, message), tag_)) {
+  if (!equal(EpochKey(key.hmac).tag(digest_), tag_)) {
     throw Error(ExitCode::kTampered,
                 "the header " + byteRange(0, firstFrame_) + " of '" + path_ +
                     "' was altered: its tag does not match",

@@ -14,7 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "recorder/epoch.h"
 #include "recorder/frame.h"
+#include "replayer/frame_scanner.h"
 #include "replayer/trace_reader.h"
 #include "replayer/trace_reader_blobs.h"
 #include "replayer/trace_reader_file.h"
@@ -31,13 +33,13 @@ class FrameReader {
 
   // Events of the frame that was read last, if it has any. Valid until next().
   kj::ArrayPtr<const capnp::word> events() const { return events_; }
-  uint32_t eventCount() const { return at_.frame.eventCount; }
+  uint32_t eventCount() const { return frame_.header.eventCount; }
   // An Error kTampered about that frame.
-  Error tampered(const std::string& why) const { return tampered(at_.offset, why); }
+  Error tampered(const std::string& why) const;
 
-  std::optional<TraceEnd> end() const { return end_; }
-  uint64_t frameCount() const { return at_.frames; }
-  uint64_t offset() const { return at_.offset; }  // end of the last whole frame
+  std::optional<TraceEnd> end() const { return scanner_.end(); }
+  uint64_t frameCount() const { return scanner_.position().last.sequence; }
+  uint64_t offset() const { return scanner_.position().offset; }  // end of the last whole frame
 
   // Goes on from the last beginning of a zstd frame of events that another reader of the file met,
   // if that is further on.
@@ -46,44 +48,31 @@ class FrameReader {
  private:
   // All that the frames from here on depend on.
   struct Position {
-    uint64_t offset = 0;  // of the next frame
-    FrameHeader frame;    // the last; before the first, a frame 0 without events
+    FrameScanner::Position scan;
     Digest tag{};
-    uint64_t frames = 0;
-    uint32_t blobs = 0;
-    BlobParts parts;  // of the next blob
+    std::optional<EpochKey> key;  // none: tags are not checked
+    BlobParts parts;              // of the next blob
   };
 
   bool readFrame(TraceBlobs& blobs);
-  void readEvents(Bytes header);
-  void readPart(Bytes header);
-  void readBlob(Bytes header, TraceBlobs& blobs);
-  void readSeal(Bytes header);
-  void authenticate(Bytes header, Bytes content);
-  bool isZeroToEnd(uint64_t offset);
-  bool endsWith(TraceEnd end);
-  Error tampered(uint64_t stop, const std::string& why) const;
-  Error tamperedFrame(const std::string& why) const { return tampered(stop_, why); }
-  Bytes fetch(uint64_t offset, size_t length);
+  void authenticate();
+  void readEvents();
+  void readBlob(TraceBlobs& blobs);
 
   const TraceFile& file_;
-  std::optional<Chain> chain_;
-  std::optional<TraceEnd> end_;
+  FrameScanner scanner_;
+  FrameHash hash_;
   std::optional<Error> failure_;
-  Position at_;
+  Digest tag_{};
+  std::optional<EpochKey> key_;
+  BlobParts parts_;
   Position restart_;  // before the events frame that began the current zstd frame
 
-  // The frame that is being read, or was read last.
-  FrameHeader frame_;
-  uint64_t start_ = 0, content_ = 0, stop_ = 0;  // offsets
+  ScannedFrame frame_;  // that is being read, or was read last
   std::unique_ptr<capnp::word[]> raw_;
   size_t rawCapacity_ = 0;
   kj::ArrayPtr<const capnp::word> events_;
   EventDecompressor decompressor_;
-
-  std::vector<uint8_t> window_;
-  uint64_t windowStart_ = 0;
-  size_t windowLength_ = 0;
 };
 
 }  // namespace airr

@@ -22,6 +22,11 @@ struct Header {
   gateVersion @9 :UInt32;        # layout of the gate (recorder/gate/gate.h)
   stackLimit @10 :UInt64;        # RLIMIT_STACK in bytes, 2^64-1 for none
   keyId @11 :Data;               # first 8 bytes of SHA-256 of the root key
+  publicKey @12 :Data;           # Ed25519 key of the key store, which signs this header
+  epochKey @13 :Data;            # Ed25519 key of the first epoch (docs/trace-format.md)
+  policyHash @14 :Data;          # SHA-256 of the policy; empty if there was none
+  executableHash @15 :Data;      # SHA-256 of the airr executable; empty if it could not be read
+  hostId @16 :Data;              # HMAC-SHA-256(/etc/machine-id, "airr host v2"); empty without one
 }
 
 struct Machine {

@@ -21,6 +21,8 @@ using Command = std::function<int()>;
 Command addRecord(CLI::App& app, const std::vector<std::string>& program);
 Command addReplay(CLI::App& app);
 Command addVerify(CLI::App& app);
+Command addProve(CLI::App& app);
+Command addKey(CLI::App& app);
 Command addInspect(CLI::App& app);
 Command addSyscalls(CLI::App& app);
 Command addDoctor(CLI::App& app);

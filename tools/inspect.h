@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -27,6 +28,10 @@ void printSummaryJson(const TraceSummary& summary, const std::string& notAuthent
                       std::ostream& to);
 // One line an event, of the events that pass the filters.
 void printEvents(TraceReader& trace, const InspectOptions& options, std::ostream& to);
+
+// One event by itself.
+std::string eventLine(const schema::Event::Reader& event);
+nlohmann::json eventObject(const schema::Event::Reader& event);
 
 // The table's name for a number, or "syscall_9999".
 std::string syscallName(uint64_t number);

@@ -371,6 +371,17 @@ bool passes(const InspectOptions& options, const schema::Event::Reader& event, u
 
 }  // namespace
 
+std::string eventLine(const schema::Event::Reader& event) {
+  return printable(eventText(event, TaskTracker().observe(event)));
+}
+
+nlohmann::json eventObject(const schema::Event::Reader& event) {
+  json object = eventJson(event, TaskTracker().observe(event));
+  object["microseconds"] = event.getTime();
+  object["task"] = event.getTask();
+  return object;
+}
+
 void printEvents(TraceReader& trace, const InspectOptions& options, std::ostream& to) {
   TaskTracker tracker;
   trace.rewind();

@@ -1,154 +1,63 @@
-#include <capnp/dynamic.h>
-#include <kj/exception.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
-#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <vector>
 
-#include "replayer/trace_summary.h"
+#include "recorder/files.h"
+#include "recorder/keys.h"
+#include "recorder/signing.h"
+#include "replayer/content_check.h"
+#include "replayer/event_proof.h"
+#include "replayer/open_trace.h"
+#include "replayer/trace_verifier.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/inspect.h"
 #include "tools/text.h"
-#include "replayer/open_trace.h"
 
 namespace airr::tools {
 namespace {
 
 struct Options {
   std::string trace;
+  std::string publicKey;
+  std::string proof;
+  unsigned threads = 0;
+  bool content = false;
   bool json = false;
 };
 
 struct Report {
-  TraceEnd end = TraceEnd::kTruncated;
-  uint64_t frames = 0, events = 0, blobs = 0, redacted = 0, missing = 0, blobBytes = 0,
-           fileSize = 0, validSize = 0;
+  Verification proof;
   std::string command, started;
-  std::optional<int> status;
-  std::string reason;
-
-  ExitCode code() const {
-    return end == TraceEnd::kSealed ? ExitCode::kSuccess : ExitCode::kUnsealed;
-  }
+  std::optional<ContentCheck> content;
 };
 
-// Decodes every field, so that what verifies can also be read, and checks that the parts of blobs
-// that it names exist: at the end, as blobs may come after the events that name them.
-class EventChecker {
- public:
-  explicit EventChecker(const TraceReader& trace) : trace_(trace) {}
-
-  void check(const schema::Event::Reader& event) {
-    try {
-      walk(capnp::DynamicStruct::Reader(event));
-    } catch (const kj::Exception& error) {
-      fail(trace_.eventNumber(), error.getDescription().cStr());
-    }
-  }
-
-  // After the last event; the number of blobs that are named but come after the end of the trace.
-  uint64_t missingBlobs() const {
-    uint64_t missing = 0;
-    for (const auto& [blob, use] : uses_) {
-      const std::string name = "blob " + std::to_string(blob);
-      if (blob >= trace_.blobCount()) {
-        if (trace_.end() == TraceEnd::kSealed) {
-          fail(use.event, "it names " + name + ", which the trace has not");
-        }
-        ++missing;
-      } else if (use.end > trace_.blobInfo(blob).size) {
-        fail(use.event, "it names bytes beyond the end of " + name);
-      }
-    }
-    return missing;
-  }
-
- private:
-  // How far a blob is used, and the event that uses it that far.
-  struct Use {
-    uint64_t end = 0, event = 0;
-  };
-
-  [[noreturn]] static void fail(uint64_t event, const std::string& why) {
-    throw Error(ExitCode::kTampered, "event " + std::to_string(event) + " is damaged: " + why);
-  }
-
-  void walk(capnp::DynamicStruct::Reader value) {
-    if (value.getSchema() == capnp::Schema::from<schema::BlobRange>()) {
-      checkRange(value.as<schema::BlobRange>());
-      return;
-    }
-    for (auto field : value.getSchema().getNonUnionFields()) walk(value.get(field));
-    KJ_IF_MAYBE (field, value.which()) {
-      walk(value.get(*field));
-    }
-  }
-
-  void walk(capnp::DynamicValue::Reader value) {
-    switch (value.getType()) {
-      case capnp::DynamicValue::STRUCT:
-        walk(value.as<capnp::DynamicStruct>());
-        break;
-      case capnp::DynamicValue::LIST: {
-        auto list = value.as<capnp::DynamicList>();
-        auto element = list.getSchema().whichElementType();
-        bool plain = element != capnp::schema::Type::STRUCT &&
-                     element != capnp::schema::Type::TEXT && element != capnp::schema::Type::DATA;
-        if (!plain) {
-          for (auto item : list) walk(item);
-        }
-        break;
-      }
-      default:
-        break;  // text, data and numbers were decoded by reading them
-    }
-  }
-
-  void checkRange(schema::BlobRange::Reader range) {
-    if (range.getBlob() == 0 && range.getOffset() == 0 && range.getLength() == 0) return;
-    if (range.getLength() > UINT64_MAX - range.getOffset()) {
-      fail(trace_.eventNumber(), "it names an impossible part of a blob");
-    }
-    const uint64_t end = range.getOffset() + range.getLength();
-    Use& use = uses_[range.getBlob()];
-    if (use.event == 0 || end > use.end) use = {end, trace_.eventNumber()};
-  }
-
-  const TraceReader& trace_;
-  std::map<uint32_t, Use> uses_;
-};
-
-Report verify(TraceReader& trace) {
+Report verify(const Options& options) {
   Report report;
+  VerifyWith with{.threads = options.threads};
+  OpenTrace trace;
+  if (options.publicKey.empty()) {
+    trace = openAuthenticated(options.trace);
+    with.keys = trace.keys.get();
+  } else {
+    trace.reader = std::make_unique<TraceReader>(options.trace, nullptr);
+    with.publicKey = loadPublicKey(options.publicKey);
+  }
+  report.proof = verifyTrace(options.trace, with);
   std::vector<std::string> words;
-  for (auto word : trace.header().getArguments()) words.emplace_back(word.begin(), word.end());
+  const auto header = trace.reader->header();
+  for (auto word : header.getArguments()) words.emplace_back(word.begin(), word.end());
   report.command = commandLine(words);
-  report.started = utcTime(trace.header().getStartedAt());
-
-  EventChecker checker(trace);
-  while (auto event = trace.next()) {
-    checker.check(*event);
-    ++report.events;
-    if (event->isSessionEnd()) {
-      report.status = event->getSessionEnd().getStatus();
-      report.reason = event->getSessionEnd().getReason().cStr();
-    }
+  report.started = utcTime(header.getStartedAt());
+  if (options.content && report.proof.verdict != ExitCode::kTampered) {
+    report.content = checkContent(*trace.reader);
   }
-  report.missing = checker.missingBlobs();
-  for (uint32_t blob = 0; blob < trace.blobCount(); ++blob) {
-    report.blobBytes += trace.blobInfo(blob).size;
-    if (trace.blobInfo(blob).redacted) {
-      ++report.redacted;
-    } else {
-      trace.checkBlob(blob);
-    }
-  }
-  report.end = trace.end();
-  report.frames = trace.frameCount();
-  report.blobs = trace.blobCount();
-  report.fileSize = trace.fileSize();
-  report.validSize = trace.validSize();
   return report;
 }
 
@@ -171,63 +80,189 @@ const char* verdictName(ExitCode code) {
   }
 }
 
-void printText(const Report& report, const std::string& path) {
-  switch (report.end) {
-    case TraceEnd::kSealed:
-      std::cout << printable(path) << ": intact and sealed\n";
-      break;
-    case TraceEnd::kUnsealed:
-      std::cout << printable(path)
-                << ": unsealed: intact up to its end, but the session did not end in order\n";
-      break;
-    case TraceEnd::kTruncated:
-      std::cout << printable(path) << ": truncated: intact up to its last whole frame; "
-                << report.fileSize - report.validSize << " bytes after it are not proved\n";
-      break;
-  }
-  std::cout << "  proved    bytes 0 to " << report.validSize << " of " << report.fileSize << '\n'
-            << "  content   " << plural(report.frames, "frame") << ", "
-            << plural(report.events, "event") << ", " << plural(report.blobs, "blob") << " ("
-            << byteCount(report.blobBytes)
-            << (report.redacted ? ", " + std::to_string(report.redacted) + " redacted" : "")
-            << (report.missing ? ", " + std::to_string(report.missing) + " more cut off" : "")
-            << ")\n"
-            << "  command   " << report.command << '\n'
-            << "  started   " << report.started << '\n'
-            << "  ended     " << (report.status ? waitStatus(*report.status) : "not recorded");
-  if (!report.reason.empty()) std::cout << ": " << printable(report.reason);
-  std::cout << '\n';
+const char* keyName(const Options& options) {
+  return options.publicKey.empty() ? "root key and signatures" : "signatures, by the public key";
 }
 
-nlohmann::json toJson(const Report& report) {
-  nlohmann::json json = {{"verdict", verdictName(report.code())},
-                         {"end", toString(report.end)},
-                         {"frames", report.frames},
-                         {"events", report.events},
-                         {"blobs", report.blobs},
-                         {"blobBytes", report.blobBytes},
-                         {"redactedBlobs", report.redacted},
-                         {"missingBlobs", report.missing},
-                         {"fileSize", report.fileSize},
-                         {"provedSize", report.validSize},
-                         {"command", report.command},
-                         {"started", report.started},
-                         {"status", nullptr},
-                         {"reason", jsonText(report.reason)}};
-  if (report.status) json["status"] = *report.status;
+// "frame 3", "frames 3 to 7"
+std::string frameRange(uint64_t first, uint64_t last) {
+  if (first == last) return "frame " + std::to_string(first);
+  return "frames " + std::to_string(first) + " to " + std::to_string(last);
+}
+
+std::string describe(const FrameFault& fault) {
+  return frameRange(fault.firstFrame, fault.lastFrame) + " (bytes " + std::to_string(fault.start) +
+         "-" + std::to_string(fault.stop) + "): " + fault.why;
+}
+
+void printText(const Report& report, const Options& options) {
+  const Verification& proof = report.proof;
+  std::cout << printable(options.trace) << ": ";
+  if (proof.fault) {
+    std::cout << "TAMPERED: " << describe(*proof.fault) << '\n';
+  } else if (proof.end == TraceEnd::kSealed) {
+    std::cout << "intact and sealed\n";
+  } else if (proof.end == TraceEnd::kUnsealed) {
+    std::cout << "unsealed: intact up to its end, but the session did not end in order\n";
+  } else {
+    std::cout << "truncated: intact up to its last whole frame; "
+              << proof.fileSize - proof.whole.bytes << " bytes after it are not proved\n";
+  }
+  const auto& proved = proof.proved;
+  std::cout << "  proved    bytes 0 to " << proved.bytes << " of " << proof.fileSize << ": "
+            << plural(proved.frames, "frame") << ", " << plural(proved.events, "event") << ", "
+            << plural(proved.blobs, "blob") << '\n'
+            << "  by        " << keyName(options) << " (" << fingerprint(proof.publicKey) << "); "
+            << plural(proof.checkpoints.size(), "checkpoint") << '\n';
+  if (proved.frames > proof.signedPart.frames) {
+    std::cout << "  unsigned  " << frameRange(proof.signedPart.frames + 1, proved.frames)
+              << ": proved by the root key only\n";
+  } else if (!proof.fault && proved.frames < proof.whole.frames) {
+    std::cout << "  unproved  " << frameRange(proved.frames + 1, proof.whole.frames)
+              << ": no checkpoint covers them\n";
+  }
+  if (proof.removed > 0) {
+    std::cout << "  redacted  " << plural(proof.removed, "frame") << " without its content\n";
+  }
+  if (report.content) {
+    const ContentCheck& content = *report.content;
+    std::cout << "  content   every event and blob can be read (" << byteCount(content.blobBytes)
+              << " of blobs"
+              << (content.redactedBlobs ? ", " + std::to_string(content.redactedBlobs) + " redacted"
+                                        : "")
+              << (content.missingBlobs
+                      ? ", " + std::to_string(content.missingBlobs) + " more cut off"
+                      : "")
+              << ")\n";
+  }
+  std::cout << "  command   " << report.command << '\n' << "  started   " << report.started << '\n';
+  if (report.content) {
+    const ContentCheck& content = *report.content;
+    std::cout << "  ended     " << (content.status ? waitStatus(*content.status) : "not recorded");
+    if (!content.reason.empty()) std::cout << ": " << printable(content.reason);
+    std::cout << '\n';
+  }
+}
+
+nlohmann::json toJson(const Verification::Extent& extent) {
+  return {{"bytes", extent.bytes},
+          {"frames", extent.frames},
+          {"events", extent.events},
+          {"blobs", extent.blobs}};
+}
+
+nlohmann::json toJson(const Report& report, const Options& options) {
+  const Verification& proof = report.proof;
+  nlohmann::json json = {
+      {"verdict", verdictName(proof.verdict)},
+      {"end", proof.fault ? nlohmann::json(nullptr) : nlohmann::json(toString(proof.end))},
+      {"by", options.publicKey.empty() ? "root-key" : "public-key"},
+      {"publicKey", hex(proof.publicKey.data(), proof.publicKey.size())},
+      {"fileSize", proof.fileSize},
+      {"proved", toJson(proof.proved)},
+      {"signed", toJson(proof.signedPart)},
+      {"whole", toJson(proof.whole)},
+      {"redactedFrames", proof.removed},
+      {"checkpoints", nlohmann::json::array()},
+      {"fault", nullptr},
+      {"content", nullptr},
+      {"command", report.command},
+      {"started", report.started}};
+  for (const auto& covered : proof.checkpoints) {
+    json["checkpoints"].push_back({{"epoch", covered.epoch},
+                                   {"firstFrame", covered.firstFrame},
+                                   {"lastFrame", covered.lastFrame},
+                                   {"start", covered.start},
+                                   {"stop", covered.stop},
+                                   {"digest", hex(covered.digest.data(), covered.digest.size())}});
+  }
+  if (proof.fault) {
+    json["fault"] = {{"firstFrame", proof.fault->firstFrame},
+                     {"lastFrame", proof.fault->lastFrame},
+                     {"start", proof.fault->start},
+                     {"stop", proof.fault->stop},
+                     {"why", proof.fault->why}};
+  }
+  if (report.content) {
+    const ContentCheck& content = *report.content;
+    json["content"] = {{"events", content.events},
+                       {"blobBytes", content.blobBytes},
+                       {"redactedBlobs", content.redactedBlobs},
+                       {"missingBlobs", content.missingBlobs},
+                       {"status", content.status ? nlohmann::json(*content.status) : nullptr},
+                       {"reason", jsonText(content.reason)}};
+  }
   return json;
 }
 
+std::vector<uint8_t> readProof(const std::string& path) {
+  UniqueFd file = openOwn(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw Error(ExitCode::kUnreadable, "cannot open the proof '" + path + "'");
+  }
+  std::vector<uint8_t> bytes(
+      std::min<uint64_t>(static_cast<uint64_t>(status.st_size), EventProof::kMaxSize + 1));
+  if (readWhole(file.get(), bytes, 0) != static_cast<ssize_t>(bytes.size())) {
+    throw systemError("cannot read the proof '" + path + "'");
+  }
+  return bytes;
+}
+
+void verifyProof(const Options& options) {
+  const PublicKey key = options.publicKey.empty()
+                            ? KeyStore::peek(KeyStore::defaultPath()).publicKey
+                            : loadPublicKey(options.publicKey);
+  const EventProof proof(readProof(options.proof), key, options.proof);
+  const auto header = proof.header();
+  const auto session = header.getSessionId();
+  if (options.json) {
+    std::cout << dump({{"verdict", "intact"},
+                       {"publicKey", hex(key.data(), key.size())},
+                       {"session", hex(session.begin(), session.size())},
+                       {"started", utcTime(header.getStartedAt())},
+                       {"frame", proof.frame()},
+                       {"event", proof.eventNumber()},
+                       {"alone", proof.isAlone()},
+                       {"content", eventObject(proof.event())}})
+              << '\n';
+    return;
+  }
+  std::cout << printable(options.proof) << ": proved: event " << proof.eventNumber()
+            << " of session " << hex(session.begin(), session.size()) << '\n'
+            << "  by        signatures, by the public key (" << fingerprint(key) << ")\n"
+            << "  started   " << utcTime(header.getStartedAt()) << '\n'
+            << "  at        " << seconds(proof.event().getTime()) << ", task "
+            << proof.event().getTask() << ", frame " << proof.frame() << '\n'
+            << "  event     " << eventLine(proof.event()) << '\n';
+}
+
+Error tamperedTrace(const Options& options, const Verification& proof) {
+  return Error(ExitCode::kTampered,
+               "'" + options.trace + "' was altered: " + describe(*proof.fault),
+               "bytes 0 to " + std::to_string(proof.proved.bytes) +
+                   " are authentic; for the rest, use an unaltered copy");
+}
+
 int run(const Options& options) {
+  std::optional<Error> tampered;
   try {
-    OpenTrace trace = openAuthenticated(options.trace);
-    Report report = verify(*trace.reader);
-    if (options.json) {
-      std::cout << dump(toJson(report)) << '\n';
-    } else {
-      printText(report, options.trace);
+    if (options.proof.empty() == options.trace.empty()) {
+      throw Error(ExitCode::kFailure, "verify: give either a trace or --proof",
+                  "See 'airr verify --help'");
     }
-    return static_cast<int>(report.code());
+    if (!options.proof.empty()) {
+      verifyProof(options);
+      return 0;
+    }
+    const Report report = verify(options);
+    if (options.json) {
+      std::cout << dump(toJson(report, options)) << '\n';
+    } else {
+      printText(report, options);
+    }
+    if (!report.proof.fault) return static_cast<int>(report.proof.verdict);
+    tampered = tamperedTrace(options, report.proof);
   } catch (const Error& error) {
     if (options.json) {
       std::cout << dump({{"verdict", verdictName(error.code())},
@@ -236,6 +271,7 @@ int run(const Options& options) {
     }
     throw;
   }
+  throw *tampered;
 }
 
 }  // namespace
@@ -243,10 +279,21 @@ int run(const Options& options) {
 Command addVerify(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_flag("--json", options->json, "Print one JSON object");
-  app.add_option("trace", options->trace, "Trace to verify")->type_name("TRACE")->required();
+  app.add_option("--public-key", options->publicKey,
+                 "Verify with this public key alone (airr key export-public)")
+      ->type_name("FILE");
+  app.add_flag("--content", options->content,
+               "Also read every event and every blob (slower; finds a faulty recorder)");
+  app.add_option("--jobs", options->threads, "Threads; all CPUs if it is not given")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
+  app.add_option("--proof", options->proof, "Verify a proof that 'airr prove' wrote, not a trace")
+      ->type_name("FILE");
+  app.add_option("trace", options->trace, "Trace to verify")->type_name("TRACE");
   app.footer(
       "Exits with 0 if the trace is intact and sealed, 110 if it is unsealed or truncated, 111 if\n"
-      "it was altered, 112 if the key at hand is not the one that it was recorded with.");
+      "it was altered, 112 if the key at hand is not the one that it was recorded with, 121 if it\n"
+      "is no trace. The public key alone proves what checkpoints cover; the root key every frame.");
   return [options] { return run(*options); };
 }
 

@@ -21,8 +21,10 @@ class BlobCacheTest : public TraceTest {
   static void store(const BlobCache& cache, const FileVersion& version, const Digest& sha256,
                     const ByteVector& stored) {
     BlobCache::Draft draft(cache);
-    draft.append(Bytes(stored).first(stored.size() / 3));
-    draft.append(Bytes(stored).subspan(stored.size() / 3));
+    for (size_t at = 0; at < stored.size(); at += BlobCache::kBlock) {
+      draft.append(
+          hashed(Bytes(stored).subspan(at, std::min(BlobCache::kBlock, stored.size() - at))));
+    }
     draft.commit(version, sha256);
   }
 
@@ -60,16 +62,16 @@ TEST_F(BlobCacheTest, ReadsBlockByBlockUpToABrokenOne) {
   EXPECT_EQ(readCached(cache, *entry), large);
   const std::string file = onlyFile();
   ByteVector altered = readFile(file);
-  const size_t data = altered.size() - large.size() - 3 * BlobCache::kTag;
+  const size_t data = altered.size() - large.size() - 3 * (BlobCache::kTag + sizeof(Digest));
   altered[data + BlobCache::kBlock + 1000] ^= 1;
   writeFile(file, altered);
   entry = cache.find(version(2));
   ASSERT_TRUE(entry);
   std::vector<uint8_t> buffer(BlobCache::kBlock);
   BlobCache::Reader reader(cache, *entry, buffer);
-  Bytes block;
+  HashedBytes block;
   EXPECT_EQ(reader.next(block), Result::kBlock);
-  EXPECT_TRUE(std::equal(block.begin(), block.end(), large.begin()));
+  EXPECT_TRUE(std::equal(block.bytes.begin(), block.bytes.end(), large.begin()));
   EXPECT_EQ(reader.next(block), Result::kBroken);
 }
 
@@ -95,7 +97,7 @@ TEST_F(BlobCacheTest, TornOrAlteredEntriesAreUnknown) {
     writeFile(file, {whole.begin(), whole.begin() + static_cast<ptrdiff_t>(size)});
     EXPECT_FALSE(has(cache, version(2))) << size;
   }
-  const size_t header = whole.size() - stored_.size() - BlobCache::kTag;
+  const size_t header = whole.size() - stored_.size() - BlobCache::kTag - sizeof(Digest);
   for (size_t at = 0; at < whole.size(); at += at < header ? 1 : 9973) {
     ByteVector altered = whole;
     altered[at] ^= 1;
@@ -110,7 +112,7 @@ TEST_F(BlobCacheTest, DraftThatIsNotCommittedLeavesNothing) {
   const BlobCache cache(key_, 1'000'000);
   {
     BlobCache::Draft draft(cache);
-    draft.append(stored_);
+    draft.append(hashed(stored_));
   }
   EXPECT_TRUE(std::filesystem::is_empty(path("cache")));
   store(cache, version(2), digest_, noise(300'000, 1));  // more than a quarter of the capacity

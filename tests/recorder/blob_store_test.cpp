@@ -47,7 +47,7 @@ class BlobStoreTest : public TraceTest {
   // Bytes of compressed blobs in the file.
   uint64_t storedSize() const {
     uint64_t size = 0;
-    for (const FrameAt& frame : framesOf(readFile(file_))) size += frame.header.storedSize;
+    for (const FrameAt& frame : framesOf(readFile(file_))) size += frame.header.storedSize();
     return size;
   }
 
@@ -238,9 +238,8 @@ TEST_F(BlobWorkerTest, FileThatChangesBeforeItWasReadFailsTheTrace) {
     UniqueFd file = open("program", O_RDWR);
     ASSERT_EQ(::ftruncate(file.get(), 300 << 20), 0);
     settle();
-    worker.put({.file = UniqueFd(::dup(file.get())),
-                .cacheAs = version(file.get()),
-                .mustStay = true});
+    worker.put(
+        {.file = UniqueFd(::dup(file.get())), .cacheAs = version(file.get()), .mustStay = true});
     ASSERT_TRUE(change(file.get()));
     const Error error = errorOf([&] { worker.drain(); });
     EXPECT_EQ(error.code(), ExitCode::kFailure);
@@ -259,9 +258,8 @@ TEST_F(BlobWorkerTest, FileThatStaysIsTaken) {
   writeFile(path("program"), bytes);
   UniqueFd file = open("program");
   BlobWorker worker(*frames_, cache_, {});
-  worker.put({.file = UniqueFd(::dup(file.get())),
-              .cacheAs = version(file.get()),
-              .mustStay = true});
+  worker.put(
+      {.file = UniqueFd(::dup(file.get())), .cacheAs = version(file.get()), .mustStay = true});
   worker.drain();
   EXPECT_EQ(drain(), Contents{bytes});
   const auto entry = cache_.find(version(file.get()));

@@ -13,7 +13,8 @@ FrameHeader sample() {
   header.firstEvent = 0x99;
   header.eventCount = 7;
   header.encoding = Encoding::kZstdContinue;
-  header.storedSize = 0x800;
+  header.bodySize = 0x800;
+  header.directorySize = 2 * Leaf::kSize;
   header.tag.fill(0xcc);
   return header;
 }
@@ -29,7 +30,7 @@ HeaderBytes encoded(const FrameHeader& header) {
 TEST(FrameHeader, HasTheDocumentedLayout) {
   EXPECT_EQ(hex(encoded(sample())),
             "4146524d"
-            "01000000"
+            "01004800"
             "8877665544332211"
             "0010000000000000"
             "9900000000000000"
@@ -54,68 +55,129 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   auto unchanged = [](FrameHeader&) {};
   EXPECT_EQ(fault(unchanged), nullptr);
   EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(0); }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(5); }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(6); }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kPlain; }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kRedacted; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kSame; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.removed = true; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.rawSize = kMaxEventsFrame + 8; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.rawSize = 0x1001; }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.storedSize = 0; }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.storedSize = 0x2000; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.bodySize = 0; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.bodySize = 0x2000; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.eventCount = 0; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.eventCount = 1; }), nullptr);  // fewer than leaves
   EXPECT_NE(fault([](auto& h) { h.eventCount = 0x101; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.directorySize = 0; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.directorySize = Leaf::kSize + 1; }), nullptr);
+  EXPECT_NE(fault([](auto& h) {
+              h.rawSize = 1 << 20;
+              h.eventCount = kMaxLeaves + 1;
+              h.directorySize = (kMaxLeaves + 1) * Leaf::kSize;
+            }),
+            nullptr);
 
   auto blob = [](FrameHeader& h) {
     h.type = FrameType::kBlob;
     h.eventCount = 0;
     h.encoding = Encoding::kZstdStart;
+    h.directorySize = 2 * sizeof(Digest);
   };
   EXPECT_EQ(fault(blob), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { blob(h), h.removed = true; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.eventCount = 1; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { blob(h), h.storedSize = 32; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { blob(h), h.storedSize = 31; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { blob(h), h.bodySize = 0; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { blob(h), h.directorySize = sizeof(Digest); }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.rawSize = kMaxBlob + 1; }), nullptr);
   EXPECT_EQ(fault([&](auto& h) { blob(h), h.encoding = Encoding::kZstdContinue; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kPlain; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kSame; }), nullptr);
-  EXPECT_EQ(fault([&](auto& h) { blob(h), h.encoding = Encoding::kSame, h.storedSize = 32; }),
-            nullptr);
-  EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = Encoding::kRedacted; }), nullptr);
-  EXPECT_EQ(fault([&](auto& h) { blob(h), h.encoding = Encoding::kRedacted, h.storedSize = 32; }),
-            nullptr);
+  EXPECT_NE(fault([&](auto& h) { blob(h), h.encoding = static_cast<Encoding>(3); }), nullptr);
+  auto same = [&](FrameHeader& h) {
+    blob(h);
+    h.encoding = Encoding::kSame;
+    h.directorySize = sizeof(Digest);
+    h.bodySize = 0;
+  };
+  EXPECT_EQ(fault(same), nullptr);
+  EXPECT_NE(fault([&](auto& h) { same(h), h.bodySize = 1; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { same(h), h.directorySize = 2 * sizeof(Digest); }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { same(h), h.removed = true; }),
+            nullptr);  // there is nothing to remove
 
   auto part = [](FrameHeader& h) {
     h.type = FrameType::kPart;
     h.rawSize = 0;
     h.eventCount = 0;
     h.encoding = Encoding::kZstdContinue;
+    h.directorySize = sizeof(Digest);
   };
   EXPECT_EQ(fault(part), nullptr);
-  EXPECT_EQ(fault([&](auto& h) { part(h), h.storedSize = kMaxPart; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { part(h), h.storedSize = kMaxPart + 1; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { part(h), h.storedSize = 0; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { part(h), h.bodySize = kMaxPart; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { part(h), h.removed = true; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.bodySize = kMaxPart + 1; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.bodySize = 0; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { part(h), h.rawSize = 1; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { part(h), h.eventCount = 1; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { part(h), h.encoding = Encoding::kSame; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { part(h), h.encoding = Encoding::kRedacted; }), nullptr);
-  EXPECT_EQ(fault([&](auto& h) { part(h), h.encoding = Encoding::kRedacted, h.storedSize = 0; }),
-            nullptr);
+  EXPECT_NE(fault([&](auto& h) { part(h), h.directorySize = 0; }), nullptr);
 
-  auto seal = [](FrameHeader& h) {
-    h.type = FrameType::kSeal;
+  auto plain = [](FrameHeader& h, FrameType type, uint64_t size) {
+    h.type = type;
     h.eventCount = 0;
     h.encoding = Encoding::kPlain;
-    h.rawSize = h.storedSize = 24;
+    h.directorySize = 0;
+    h.rawSize = h.bodySize = size;
   };
+  auto seal = [&](FrameHeader& h) { plain(h, FrameType::kSeal, 104); };
   EXPECT_EQ(fault(seal), nullptr);
-  EXPECT_NE(fault([&](auto& h) { seal(h), h.storedSize = 32; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { seal(h), h.rawSize = h.bodySize = 112; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { seal(h), h.eventCount = 1; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { seal(h), h.directorySize = 36; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { seal(h), h.encoding = Encoding::kZstdStart; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { seal(h), h.removed = true; }), nullptr);
+  for (uint64_t size : {112, 144, 176}) {
+    EXPECT_EQ(fault([&](auto& h) { plain(h, FrameType::kCheckpoint, size); }), nullptr) << size;
+  }
+  for (uint64_t size : {0, 80, 104, 111, 113, 208}) {
+    EXPECT_NE(fault([&](auto& h) { plain(h, FrameType::kCheckpoint, size); }), nullptr) << size;
+  }
 
-  for (size_t at : {0, 1, 2, 3, 5, 6, 7}) {
+  for (size_t at : {0, 1, 2, 3, 5}) {
     HeaderBytes bytes = encoded(sample());
     bytes[at] ^= 0x40;
     EXPECT_NE(FrameHeader::fault(bytes), nullptr) << at;
   }
+}
+
+TEST(Checkpoint, RoundTrip) {
+  Checkpoint checkpoint{.epoch = 7, .frames = 4096, .keys = {PublicKey{1}, PublicKey{2}}};
+  checkpoint.previous.fill(3);
+  checkpoint.root.fill(4);
+  auto body = checkpoint.encode();
+  EXPECT_EQ(body.size(), 144u);
+  EXPECT_EQ(Checkpoint::decode(FrameType::kCheckpoint, body).encode(), body);
+  checkpoint.keys.clear();
+  checkpoint.totals = SealTotals{5, 6, 7};
+  body = checkpoint.encode();
+  EXPECT_EQ(body.size(), 104u);
+  EXPECT_EQ(Checkpoint::decode(FrameType::kSeal, body).encode(), body);
+}
+
+TEST(FrameHash, CoversTheBodyUnlessItCanBeRemoved) {
+  FrameHash hash;
+  FrameHeader header = sample();
+  const ByteVector directory(72, 1), body = {1, 2, 3}, other = {1, 2, 4};
+  const Digest before{};
+  EXPECT_NE(hash.frame(encoded(header), before, directory, body),
+            hash.frame(encoded(header), before, directory, other));
+  for (FrameType type : {FrameType::kPart, FrameType::kBlob}) {
+    header.type = type;
+    const Digest digest = hash.frame(encoded(header), before, directory, body);
+    EXPECT_EQ(digest, hash.frame(encoded(header), before, directory, other));
+    header.removed = true;
+    EXPECT_EQ(digest, hash.frame(encoded(header), before, directory, Bytes()));
+    header.removed = false;
+  }
+  EXPECT_NE(hash.frame(encoded(header), before, directory, body),
+            hash.frame(encoded(header), Digest{1}, directory, body));
 }
 
 TEST(EventCompressor, ContinuesAndRestarts) {

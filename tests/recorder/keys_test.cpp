@@ -40,7 +40,9 @@ TEST_F(KeysTest, SessionKeyIsHkdf) {
         .tag({Bytes(reinterpret_cast<const uint8_t*>(info.data()), info.size())});
   };
   const SessionKey key = keys_.sessionKey(kSessionId);
-  EXPECT_EQ(key.hmac, expand(kSessionId, "airr session v1"));
+  EXPECT_EQ(key.hmac, expand(kSessionId, "airr session v2"));
+  EXPECT_EQ(key.identity, expand({}, "airr identity v2"));
+  EXPECT_EQ(keys_.publicKey(), SigningKey(key.identity).publicKey());
   EXPECT_EQ(key.cache, expand({}, "airr blob cache v1"));
   const Digest id = sha256(root);
   EXPECT_TRUE(std::equal(key.rootId.begin(), key.rootId.end(), id.begin()));

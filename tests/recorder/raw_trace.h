@@ -30,12 +30,14 @@ class RawTrace {
     }
     Encoding encoding;
     const Bytes stored = compressor_.compress(raw, encoding);
-    frames_.events(raw, static_cast<uint32_t>(fills.size()), encoding, stored);
+    const Leaf leaf{static_cast<uint32_t>(fills.size()), sha256(raw)};
+    frames_.events(raw.size(), {&leaf, 1}, encoding, stored);
   }
 
   // A blob whose compressed bytes are cut at these offsets. `between` is called after each part.
-  void blob(const ByteVector& content, const std::vector<size_t>& cuts = {},
-            const std::function<void()>& between = [] {}) {
+  void blob(
+      const ByteVector& content, const std::vector<size_t>& cuts = {},
+      const std::function<void()>& between = [] {}) {
     ByteVector stored(ZSTD_compressBound(content.size()));
     const auto context = newCompressContext();
     stored.resize(ZSTD_compress2(context.get(), stored.data(), stored.size(), content.data(),
@@ -43,12 +45,12 @@ class RawTrace {
     Encoding encoding = Encoding::kZstdStart;
     size_t from = 0;
     for (size_t cut : cuts) {
-      frames_.part(encoding, Bytes(stored).subspan(from, cut - from));
+      frames_.part(encoding, hashed(Bytes(stored).subspan(from, cut - from)));
       encoding = Encoding::kZstdContinue;
       from = cut;
       between();
     }
-    frames_.blob(sha256(content), content.size(), encoding, Bytes(stored).subspan(from));
+    frames_.blob(sha256(content), content.size(), encoding, hashed(Bytes(stored).subspan(from)));
   }
 
   FrameWriter& frames() { return frames_; }
@@ -80,10 +82,11 @@ inline std::vector<FrameAt> framesOf(const ByteVector& trace) {
   uint32_t length;
   std::memcpy(&length, trace.data() + 12, sizeof length);
   std::vector<FrameAt> frames;
-  for (uint64_t at = kFilePrefixSize + length + kTagSize; at + kFrameHeaderSize <= trace.size();) {
+  for (uint64_t at = kFilePrefixSize + length + kTagSize + sizeof(Signature);
+       at + kFrameHeaderSize <= trace.size();) {
     const std::span<const uint8_t, kFrameHeaderSize> bytes(trace.data() + at, kFrameHeaderSize);
     const FrameHeader header = FrameHeader::decode(bytes);
-    const uint64_t end = at + kFrameHeaderSize + header.storedSize;
+    const uint64_t end = at + kFrameHeaderSize + header.storedSize();
     if (end > trace.size()) break;
     frames.push_back({at, end, header});
     at = end;

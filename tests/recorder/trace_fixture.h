@@ -49,10 +49,10 @@ inline std::optional<ByteVector> readCached(const BlobCache& cache, const BlobCa
   std::vector<uint8_t> buffer(BlobCache::kBlock);
   BlobCache::Reader reader(cache, entry, buffer);
   ByteVector whole;
-  Bytes block;
+  HashedBytes block;
   Result result;
   while ((result = reader.next(block)) == Result::kBlock)
-    whole.insert(whole.end(), block.begin(), block.end());
+    whole.insert(whole.end(), block.bytes.begin(), block.bytes.end());
   return result == Result::kEnd ? std::optional(whole) : std::nullopt;
 }
 

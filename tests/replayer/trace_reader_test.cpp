@@ -150,7 +150,7 @@ TEST_F(TraceReaderTest, ReadsAheadWithoutLosingEvents) {
     trace.blob(first, {10, 5'000, 90'000}, [&] { numbered(10); });
     numbered(30);
     trace.blob(second, {30'000}, [&] { numbered(10); });
-    trace.frames().blob(sha256(first), first.size(), Encoding::kSame, {});
+    trace.frames().sameBlob(sha256(first), first.size());
     numbered(5);
     trace.frames().seal();
   }

@@ -131,12 +131,21 @@ TEST_F(TraceCommands, VerifyAcceptsASealedTrace) {
   CommandResult result = runAirr({"verify", file});
   EXPECT_EQ(result.status, 0) << result.error;
   EXPECT_NE(result.output.find("intact and sealed"), std::string::npos);
-  EXPECT_NE(result.output.find("killed by SIGKILL: the test ended it"), std::string::npos);
   expectHarmless(result.output);
   json report = json::parse(runAirr({"verify", "--json", file}).output);
   EXPECT_EQ(report.at("verdict"), "intact");
-  EXPECT_EQ(report.at("events"), 11);
-  EXPECT_EQ(report.at("provedSize"), std::filesystem::file_size(file));
+  EXPECT_EQ(report.at("by"), "root-key");
+  EXPECT_EQ(report.at("proved").at("events"), 11);
+  EXPECT_EQ(report.at("proved").at("bytes"), std::filesystem::file_size(file));
+  EXPECT_TRUE(report.at("fault").is_null());
+  EXPECT_TRUE(report.at("content").is_null());
+  result = runAirr({"verify", "--content", file});
+  EXPECT_EQ(result.status, 0) << result.error;
+  EXPECT_NE(result.output.find("killed by SIGKILL: the test ended it"), std::string::npos);
+  expectHarmless(result.output);
+  report = json::parse(runAirr({"verify", "--content", "--json", file}).output);
+  EXPECT_EQ(report.at("content").at("events"), 11);
+  EXPECT_EQ(report.at("content").at("status"), 9);
 }
 
 TEST_F(TraceCommands, VerifyTellsUnsealedFromTruncated) {
@@ -156,8 +165,89 @@ TEST_F(TraceCommands, VerifyFindsAnAlteredByte) {
   writeFile(file, bytes);
   CommandResult result = runAirr({"verify", "--json", file});
   EXPECT_EQ(result.status, 111) << result.error;
-  EXPECT_EQ(json::parse(result.output).at("verdict"), "tampered");
-  EXPECT_NE(result.error.find("airr: "), std::string::npos);
+  json report = json::parse(result.output);
+  EXPECT_EQ(report.at("verdict"), "tampered");
+  EXPECT_EQ(report.at("fault").at("firstFrame"), 1);
+  EXPECT_EQ(report.at("proved").at("frames"), 0);
+  result = runAirr({"verify", file});
+  EXPECT_EQ(result.status, 111);
+  EXPECT_NE(result.output.find("TAMPERED: frame 1 (bytes "), std::string::npos) << result.output;
+  EXPECT_EQ(runAirr({"verify", "--jobs", "3", file}).status, 111);
+}
+
+TEST_F(TraceCommands, ThePublicKeyAloneVerifies) {
+  std::string file = writeTrace(End::kSealed);
+  ASSERT_EQ(runAirr({"key", "export-public", path("public.pem")}).status, 0);
+  std::filesystem::create_directory(path("elsewhere"));
+  ::setenv("AIRR_KEY_FILE", path("elsewhere/none").c_str(), 1);
+  EXPECT_EQ(runAirr({"verify", file}).status, 112);
+  CommandResult result = runAirr({"verify", "--public-key", path("public.pem"), file});
+  EXPECT_EQ(result.status, 0) << result.error;
+  EXPECT_NE(result.output.find("signatures, by the public key"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::is_empty(path("elsewhere")));
+  ByteVector bytes = readFile(file);
+  bytes[bytes.size() / 2] ^= 1;
+  writeFile(file, bytes);
+  result = runAirr({"verify", "--json", "--public-key", path("public.pem"), file});
+  EXPECT_EQ(result.status, 111);
+  EXPECT_EQ(json::parse(result.output).at("by"), "public-key");
+  file = writeTrace(End::kUnsealed);
+  result = runAirr({"verify", "--json", "--public-key", path("public.pem"), file});
+  EXPECT_EQ(result.status, 110);
+  EXPECT_EQ(json::parse(result.output).at("proved").at("frames"), 0);
+  EXPECT_EQ(json::parse(result.output).at("whole").at("frames"), 1);
+  ASSERT_EQ(runAirr({"key", "init"}).status, 0);
+  ASSERT_EQ(runAirr({"key", "export-public", path("other.pem")}).status, 0);
+  EXPECT_EQ(runAirr({"verify", "--public-key", path("other.pem"), file}).status, 112);
+  EXPECT_EQ(runAirr({"verify", "--public-key", file, file}).status, 125);
+}
+
+TEST_F(TraceCommands, KeysAreMadeShownAndRotated) {
+  std::string file = writeTrace(End::kSealed);
+  json first = json::parse(runAirr({"key", "show", "--json"}).output);
+  EXPECT_EQ(first.at("protection"), "none");
+  EXPECT_EQ(runAirr({"key", "init"}).status, 125);  // there is one
+  ASSERT_EQ(runAirr({"key", "rotate"}).status, 0);
+  json second = json::parse(runAirr({"key", "show", "--json"}).output);
+  EXPECT_NE(second.at("id"), first.at("id"));
+  EXPECT_EQ(runAirr({"verify", file}).status, 0);  // with the former key
+  EXPECT_NE(runAirr({"key", "show"}).output.find(second.at("id").get<std::string>()),
+            std::string::npos);
+  ::setenv("AIRR_KEY_FILE", path("sealed.key").c_str(), 1);
+  writeFile(path("passphrase"), {'o', 'p', 'e', 'n'});
+  ::setenv("AIRR_PASSPHRASE_FILE", path("passphrase").c_str(), 1);
+  ASSERT_EQ(runAirr({"key", "init", "--passphrase"}).status, 0);
+  ::unsetenv("AIRR_PASSPHRASE_FILE");
+  EXPECT_EQ(json::parse(runAirr({"key", "show", "--json"}).output).at("protection"), "passphrase");
+  EXPECT_EQ(runAirr({"key", "export-public"}).output.rfind("-----BEGIN PUBLIC KEY-----\n", 0), 0u);
+}
+
+TEST_F(TraceCommands, OneEventIsProvedWithoutTheTrace) {
+  std::string file = writeTrace(End::kSealed);
+  ASSERT_EQ(runAirr({"key", "export-public", path("public.pem")}).status, 0);
+  CommandResult result = runAirr({"prove", "-o", path("event.proof"), file, "2"});
+  ASSERT_EQ(result.status, 0) << result.error;
+  std::filesystem::remove(file);
+  std::filesystem::remove(path("key"));
+  result = runAirr({"verify", "--proof", path("event.proof"), "--public-key", path("public.pem")});
+  EXPECT_EQ(result.status, 0) << result.error;
+  EXPECT_NE(result.output.find("proved: event 2 of session 101112"), std::string::npos);
+  EXPECT_NE(result.output.find("/etc/passwd"), std::string::npos) << result.output;
+  expectHarmless(result.output);
+  json report = json::parse(runAirr({"verify", "--json", "--proof", path("event.proof"),
+                                     "--public-key", path("public.pem")})
+                                .output);
+  EXPECT_EQ(report.at("content").at("syscall"), "openat");
+  ByteVector bytes = readFile(path("event.proof"));
+  bytes[bytes.size() - 100] ^= 1;
+  writeFile(path("event.proof"), bytes);
+  EXPECT_EQ(runAirr({"verify", "--proof", path("event.proof"), "--public-key", path("public.pem")})
+                .status,
+            111);
+  EXPECT_EQ(
+      runAirr({"verify", "--proof", path("public.pem"), "--public-key", path("public.pem")}).status,
+      121);
+  EXPECT_EQ(runAirr({"prove", path("absent"), "1"}).status, 121);
 }
 
 TEST_F(TraceCommands, VerifyWantsTheRightKey) {
@@ -196,7 +286,7 @@ TEST_F(TraceCommands, VerifyRefusesAnEventThatNamesABlobThatIsNotThere) {
       range.setLength(10);
     });
   });
-  CommandResult result = runAirr({"verify", file});
+  CommandResult result = runAirr({"verify", "--content", file});
   EXPECT_EQ(result.status, 111);
   EXPECT_NE(result.error.find("blob 5"), std::string::npos) << result.error;
 }
@@ -212,12 +302,12 @@ TEST_F(TraceCommands, VerifyCountsTheBlobsThatAreCutOff) {
       });
     }
   });
-  CommandResult result = runAirr({"verify", file});
+  CommandResult result = runAirr({"verify", "--content", file});
   EXPECT_EQ(result.status, 110) << result.error;
   EXPECT_NE(result.output.find("2 more cut off"), std::string::npos) << result.output;
-  json report = json::parse(runAirr({"verify", "--json", file}).output);
+  json report = json::parse(runAirr({"verify", "--content", "--json", file}).output);
   EXPECT_EQ(report.at("verdict"), "unsealed");
-  EXPECT_EQ(report.at("missingBlobs"), 2);
+  EXPECT_EQ(report.at("content").at("missingBlobs"), 2);
   EXPECT_EQ(runAirr({"inspect", file}).status, 0);
 }
 
@@ -229,7 +319,7 @@ TEST_F(TraceCommands, VerifyFindsAReferenceBeyondTheEndOfABlob) {
       range.setLength(8);
     });
   });
-  CommandResult result = runAirr({"verify", file});
+  CommandResult result = runAirr({"verify", "--content", file});
   EXPECT_EQ(result.status, 111);
   EXPECT_NE(result.error.find("beyond the end of blob 0"), std::string::npos) << result.error;
 }

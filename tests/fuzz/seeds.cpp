@@ -1,0 +1,78 @@
+// Valid input for each target, from which fuzzing starts.
+
+#include <openssl/evp.h>
+
+#include "replayer/event_proof.h"
+#include "tests/fuzz/targets.h"
+#include "tests/recorder/raw_trace.h"
+
+namespace airr::fuzz {
+namespace {
+
+using Seeds = std::vector<std::vector<uint8_t>>;
+
+// A directory with a key and a trace of a few frames of every type.
+class Place {
+ public:
+  Place() {
+    std::string name = std::filesystem::temp_directory_path() / "airr-fuzz-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    ::setenv("AIRR_CACHE_DIR", (directory_ + "/cache").c_str(), 1);
+    const KeyStore keys = KeyStore::create(directory_ + "/key", Protection::kNone);
+    capnp::MallocMessageBuilder header;
+    auto root = header.initRoot<schema::Header>();
+    const ByteVector sessionId(16, 7);
+    root.setSessionId(kj::arrayPtr(sessionId.data(), sessionId.size()));
+    root.initArguments(1).set(0, "agent");
+    RawTrace trace(this->trace(), keys.sessionKey(sessionId), header);
+    trace.events({RawTrace::note(1, "first"), RawTrace::reference(0)});
+    trace.frames().checkpoint();
+    trace.blob(noise(60, 1), {10, 20});
+    trace.frames().sameBlob(sha256(noise(60, 1)), 60);
+    trace.events({RawTrace::note(2, "second")});
+    trace.frames().seal();
+  }
+  ~Place() { std::filesystem::remove_all(directory_); }
+
+  std::string trace() const { return directory_ + "/trace.cap"; }
+
+ private:
+  std::string directory_;
+};
+
+Seeds traceSeeds() { return {readFile(Place().trace())}; }
+
+Seeds frameSeeds() {
+  const ByteVector trace = readFile(Place().trace());
+  Seeds seeds;
+  for (const FrameAt& frame : framesOf(trace)) {
+    seeds.emplace_back(trace.begin() + static_cast<ptrdiff_t>(frame.start),
+                       trace.begin() + static_cast<ptrdiff_t>(frame.end));
+  }
+  return seeds;
+}
+
+Seeds keyFileSeeds() {
+  KeyFile file;
+  file.protection = Protection::kPassphrase;
+  file.sealed = sealByPassphrase(file.root, file.context(), "passphrase");
+  const std::string pem = toPem(SigningKey(Seed{1}).publicKey());
+  return {file.encode(), ByteVector(32, 1), {pem.begin(), pem.end()}};
+}
+
+Seeds proofSeeds() {
+  const Place place;
+  return {makeProof(place.trace(), 1), makeProof(place.trace(), 3)};
+}
+
+}  // namespace
+
+const std::vector<Target>& targets() {
+  static const std::vector<Target> all = {{"trace", trace, traceSeeds},
+                                          {"frame", frame, frameSeeds},
+                                          {"key_file", keyFile, keyFileSeeds},
+                                          {"proof", proof, proofSeeds}};
+  return all;
+}
+
+}  // namespace airr::fuzz

@@ -1,0 +1,126 @@
+#include "tests/fuzz/targets.h"
+
+#include <kj/exception.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "recorder/files.h"
+#include "recorder/frame.h"
+#include "recorder/key_file.h"
+#include "recorder/signing.h"
+#include "replayer/content_check.h"
+#include "replayer/event_proof.h"
+#include "replayer/trace_reader.h"
+#include "replayer/trace_verifier.h"
+#include "schema/error.h"
+
+namespace airr::fuzz {
+namespace {
+
+// The bytes as a file.
+class MemoryFile {
+ public:
+  explicit MemoryFile(Bytes bytes) : fd_(::memfd_create("fuzz", MFD_CLOEXEC)) {
+    if (!fd_ || !writeWhole(fd_.get(), {bytes})) std::abort();
+  }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_.get()); }
+
+ private:
+  UniqueFd fd_;
+};
+
+// Any Error is fine; anything else that is thrown is a finding, but for what trace_reader.h says of
+// events that were not authenticated.
+template <class Action>
+void tolerating(Action action) {
+  try {
+    action();
+  } catch (const Error&) {
+  } catch (const kj::Exception&) {
+  }
+}
+
+// Blobs that claim gigabytes of zeros are bounded by their header, but slow.
+constexpr uint64_t kLargestBlob = 1 << 20;
+
+}  // namespace
+
+void trace(Bytes bytes) {
+  const MemoryFile file(bytes);
+  tolerating([&] {
+    TraceReader reader(file.path(), nullptr);
+    while (auto event = reader.next()) event->getTask();
+    for (uint32_t blob = 0; blob < std::min<uint32_t>(reader.blobCount(), 100); ++blob) {
+      if (reader.blobInfo(blob).size <= kLargestBlob) tolerating([&] { reader.checkBlob(blob); });
+    }
+  });
+  tolerating([&] {
+    TraceReader reader(file.path(), nullptr);
+    bool small = true;
+    while (reader.next()) continue;
+    for (uint32_t blob = 0; blob < reader.blobCount(); ++blob) {
+      small = small && reader.blobInfo(blob).size <= kLargestBlob;
+    }
+    if (small && reader.blobCount() < 100) checkContent(reader);
+  });
+  tolerating([&] { makeProof(file.path(), 1); });
+  // As if the key in the header were the one that is wanted: else nothing is read behind it.
+  tolerating([&] {
+    const TraceReader reader(file.path(), nullptr);
+    const auto data = reader.header().getPublicKey();
+    PublicKey key{};
+    if (data.size() == key.size()) std::ranges::copy(data, key.begin());
+    verifyTrace(file.path(), {.publicKey = key, .threads = 1});
+  });
+}
+
+// A frame: header, directory, body.
+void frame(Bytes bytes) {
+  if (bytes.size() < kFrameHeaderSize) return;
+  const auto raw = bytes.first<kFrameHeaderSize>();
+  if (FrameHeader::fault(raw) != nullptr) return;
+  const FrameHeader header = FrameHeader::decode(raw);
+  if (header.storedSize() > bytes.size() - kFrameHeaderSize) return;
+  const Bytes directory = bytes.subspan(kFrameHeaderSize, header.directorySize);
+  const Bytes body =
+      bytes.subspan(kFrameHeaderSize + header.directorySize, header.removed ? 0 : header.bodySize);
+  FrameHash().frame(raw, Digest{}, directory, body);
+  if (header.isSigned()) {
+    const auto encoded = Checkpoint::decode(header.type, body).encode();
+    if (!std::ranges::equal(encoded, body)) std::abort();
+  }
+  if (header.type == FrameType::kEvents) {
+    std::vector<uint8_t> content(header.rawSize);
+    EventDecompressor().decompress(header.encoding, body, content);
+    for (size_t i = 0; i < directory.size(); i += Leaf::kSize) {
+      Leaf::decode(directory.subspan(i).first<Leaf::kSize>());
+    }
+  }
+}
+
+void keyFile(Bytes bytes) {
+  if (const auto key = KeyFile::decode(bytes)) {
+    const auto encoded = key->encode();
+    if (!std::ranges::equal(encoded, bytes)) std::abort();
+    // Deriving is slow by design; what comes before it is not.
+    if (!key->sealed.empty() && key->sealed[0] <= 11) {
+      tolerating([&] { unsealByPassphrase(key->sealed, key->context(), "passphrase"); });
+    }
+  }
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (const auto key = publicKeyFromPem(text)) {
+    if (publicKeyFromPem(toPem(*key)) != key) std::abort();
+  }
+}
+
+void proof(Bytes bytes) {
+  for (const PublicKey& key : {SigningKey(Seed{1}).publicKey(), PublicKey{}}) {
+    tolerating([&] { EventProof(bytes, key, "fuzz").event().totalSize(); });
+  }
+}
+
+}  // namespace airr::fuzz
