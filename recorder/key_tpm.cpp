@@ -116,6 +116,7 @@ class TpmProtector : public KeyProtector {
     run({"tpm2_create", "-Q", "-C", scratch.file("primary"), "-i", "-", "-u",
          scratch.file("public"), "-r", scratch.file("private")},
         root.bytes, {});
+    makeRoom();
     const std::vector<uint8_t> open = readSmall(scratch.file("public"));
     const std::vector<uint8_t> closed = readSmall(scratch.file("private"));
     std::vector<uint8_t> sealed = {static_cast<uint8_t>(open.size()),
@@ -138,9 +139,11 @@ class TpmProtector : public KeyProtector {
     run({"tpm2_load", "-Q", "-C", scratch.file("primary"), "-u", scratch.file("public"), "-r",
          scratch.file("private"), "-c", scratch.file("loaded")},
         {}, {});
+    makeRoom();
     RootKey root;
-    if (run({"tpm2_unseal", "-Q", "-c", scratch.file("loaded")}, {}, root.bytes) !=
-        root.bytes.size()) {
+    const size_t size = run({"tpm2_unseal", "-Q", "-c", scratch.file("loaded")}, {}, root.bytes);
+    makeRoom();
+    if (size != root.bytes.size()) {
       throw Error(ExitCode::kFailure, "what the TPM sealed is no key of airr", kRemedy);
     }
     return root;
@@ -149,7 +152,11 @@ class TpmProtector : public KeyProtector {
  private:
   static void openPrimary(const Scratch& scratch) {
     run({"tpm2_createprimary", "-Q", "-C", "o", "-c", scratch.file("primary")}, {}, {});
+    makeRoom();
   }
+  // A TPM without a resource manager before it holds three objects, and the programs leave theirs
+  // there; they are saved in files, too.
+  static void makeRoom() { run({"tpm2_flushcontext", "-Q", "-t"}, {}, {}); }
 };
 
 }  // namespace

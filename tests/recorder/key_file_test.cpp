@@ -1,5 +1,9 @@
 #include "recorder/key_file.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "recorder/keys.h"
 #include "tests/recorder/trace_fixture.h"
 
@@ -98,6 +102,63 @@ TEST_F(KeyFileTest, RotationKeepsTheFormerKey) {
       EXPECT_EQ(entry.status().permissions(), std::filesystem::perms(0600)) << entry.path();
     }
   }
+}
+
+// A TPM in software, for a scope.
+class SoftwareTpm {
+ public:
+  SoftwareTpm(const std::string& directory, int port) {
+    std::filesystem::create_directory(directory);
+    const std::string at = ",bindaddr=127.0.0.1,port=", state = "dir=" + directory;
+    const std::string server = "type=tcp" + at + std::to_string(port);
+    const std::string control = "type=tcp" + at + std::to_string(port + 1);
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state.c_str(), "--server",
+               server.c_str(), "--ctrl", control.c_str(), "--flags", "not-need-init,startup-clear",
+               nullptr);
+      ::_exit(127);
+    }
+    ::setenv("TPM2TOOLS_TCTI", ("swtpm:host=127.0.0.1,port=" + std::to_string(port)).c_str(), 1);
+    // It listens a moment later.
+    for (int i = 0; i < 500 && ::system("tpm2_getcap properties-fixed > /dev/null 2>&1") != 0;
+         ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  ~SoftwareTpm() {
+    ::kill(child_, SIGTERM);
+    ::waitpid(child_, nullptr, 0);
+    ::unsetenv("TPM2TOOLS_TCTI");
+  }
+  SoftwareTpm(const SoftwareTpm&) = delete;
+  SoftwareTpm& operator=(const SoftwareTpm&) = delete;
+
+ private:
+  pid_t child_;
+};
+
+TEST_F(KeyFileTest, StoreSealedByATpm) {
+  const int port = 20'000 + ::getpid() % 20'000 * 2;
+  const std::string file = path("store/root.key");
+  std::optional<KeyStore> made;
+  {
+    const SoftwareTpm tpm(path("tpm"), port);
+    made = KeyStore::create(file, Protection::kTpm);
+    EXPECT_EQ(KeyStore::peek(file).protection, Protection::kTpm);
+    EXPECT_EQ(KeyStore::peek(file).publicKey, made->publicKey());
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(KeyStore::load(file, false).id(), made->id());
+    ByteVector bytes = readFile(file);
+    bytes.back() ^= 1;
+    writeFile(path("altered"), bytes);
+    EXPECT_THROW(KeyStore::load(path("altered"), false), Error);
+  }
+  {
+    const SoftwareTpm another(path("another"), port);
+    EXPECT_THROW(KeyStore::load(file, false), Error);
+  }
+  const SoftwareTpm again(path("tpm"), port);
+  EXPECT_EQ(KeyStore::load(file, false).id(), made->id());
 }
 
 TEST_F(KeyFileTest, AnAbsentTpmIsAClearError) {
