@@ -139,6 +139,10 @@ void Recording::launch() {
     if (keys.created())
       fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
     secret.push_back(realPath(keys.path()));
+    // Keys that were put aside lie beside it, unless somebody named a file of their own.
+    if (const std::string directory = realPath(KeyStore::directoryOf(keys.path()));
+        directory.ends_with("/airr"))
+      secret.push_back(directory);
     const SessionKey key = keys.sessionKey(sessionId);
     describeRecorder(header, key);
     trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);

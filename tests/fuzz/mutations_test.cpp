@@ -67,7 +67,7 @@ TEST_P(Mutations, NeitherCrashNorTakeMuchMemory) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, Mutations, testing::Range<size_t>(0, 4),
-                         [](const auto& info) { return targets()[info.param].name; });
+                         [](const auto& target) { return targets()[target.param].name; });
 
 }  // namespace
 }  // namespace airr::fuzz
