@@ -65,6 +65,33 @@ COMMANDS = {
     "detached": ["sh", "-c", "setsid sh script.sh < /dev/null > /dev/null 2>&1"],
 }
 
+# Against what no policy gives away, under the one that allows everything.
+FLOOR = {
+    "floor.read_key": ["cat", "{key}"],
+    "floor.copy_key": ["sh", "-c", "cp '{key}' mine; cat mine"],
+    "floor.link_key": ["sh", "-c", "ln '{key}' mine; cat mine"],
+    "floor.symlink_key": ["sh", "-c", "ln -s '{key}' mine; cat mine"],
+    "floor.key_by_descriptor": ["bash", "-c", "exec 5<'{key}'; cat <&5; cat /proc/self/fd/5"],
+    "floor.write_key": ["sh", "-c", "echo x > '{key}'"],
+    "floor.delete_key": ["rm", "-f", "{key}"],
+    "floor.move_keys": ["sh", "-c", "mv '{key_directory}' keys; cat keys/*"],
+    "floor.read_cache": ["sh", "-c", "cat '{home}'/.cache/airr/*"],
+    "floor.truncate_trace": ["sh", "-c", ": > '{trace}'"],
+    "floor.append_to_trace": ["sh", "-c", "echo x >> '{trace}'"],
+    "floor.truncate_by_call": ["truncate", "-s", "0", "{trace}"],
+    "floor.delete_trace": ["rm", "-f", "{trace}"],
+    "floor.move_trace": ["mv", "{trace}", "mine"],
+    "floor.link_trace": ["sh", "-c", "ln '{trace}' mine; : > mine"],
+    "floor.replace_trace": ["sh", "-c", "echo x > mine; mv mine '{trace}'"],
+    "floor.kill_mediator": ["{escape}", "kill_mediator"],
+    "floor.kill_everybody": ["{escape}", "kill_everybody"],
+    "floor.prlimit": ["{escape}", "prlimit"],
+    "floor.mediator_memory": ["{escape}", "mediator_memory"],
+    "floor.pidfd_getfd": ["{escape}", "pidfd_getfd"],
+    "floor.own_memory": ["{escape}", "own_memory"],
+    "floor.python_memory": ["/usr/bin/python3", "-c", "open('/proc/%d/mem' % __import__('os').getppid(), 'r+b')"],
+}
+
 # No effect without airr either, on machines that forbid it to everybody or whose state it depends on.
 NOT_NATIVE = {"int_80", "x32", "families", "setns", "gate", "own_memory", "pidfd_getfd", "setuid", "mount",
               "user_namespace", "chroot", "kill_mediator", "kill_everybody", "prlimit", "mediator_memory",
@@ -218,6 +245,32 @@ def check_escape(name, airr, programs):
                 raise Failure(f"replay: {replayed.stdout.decode(errors='replace')}")
 
 
+def check_floor(name, airr, programs):
+    with Place(programs) as place:
+        trace = place.base / "t.cap"
+        place.run([airr, "record", "--policy", "observe", "-o", place.base / "first.cap", "--", "/bin/true"])
+        directory = place.home / ".local/share/airr"
+        before = {path.name: path.read_bytes() for path in directory.iterdir()}
+        key = max(directory.iterdir(), key=lambda path: path.suffix == ".key")
+        values = {"key": key, "key_directory": directory, "trace": trace, "home": place.home,
+                  "escape": programs / "escape"}
+        command = [part.format(**values) for part in FLOOR[name]]
+        if "{escape}" in FLOOR[name]:
+            command += [str(place.workspace), str(place.secret), str(place.listener.port), str(place.tool)]
+        outcome = place.run([airr, "record", "--policy", "observe", "-o", trace, "--", *command])
+        said = outcome.stdout.decode("utf-8", "replace")[-3000:]
+        if {path.name: path.read_bytes() for path in directory.iterdir()} != before:
+            raise Failure(f"the keys were changed\n{said}")
+        if key.stat().st_nlink != 1 or before[key.name][-32:] in outcome.stdout:
+            raise Failure(f"the key was read or linked\n{said}")
+        verified = place.run([airr, "verify", trace])
+        if verified.returncode != 0:
+            raise Failure(f"verify: {verified.stdout.decode(errors='replace')}\n{said}")
+        events = list(events_of(place, airr, trace))
+        if not attempted(events):
+            raise Failure(f"the attempt is not in the trace\n{said}")
+
+
 def check_native(name, programs):
     with Place(programs) as place:
         outcome = place.run(place.command(name))
@@ -233,7 +286,7 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
-    names = [*IN_C, *COMMANDS]
+    names = [*IN_C, *COMMANDS, *FLOOR]
     if options.list:
         print("\n".join(names))
         return 0
@@ -241,8 +294,10 @@ def main():
     for name in options.names or names:
         try:
             if options.native:
-                if name not in NOT_NATIVE:
+                if name not in NOT_NATIVE and name not in FLOOR:
                     check_native(name, options.programs.resolve())
+            elif name in FLOOR:
+                check_floor(name, options.airr.resolve(), options.programs.resolve())
             else:
                 check_escape(name, options.airr.resolve(), options.programs.resolve())
         except Failure as failure:
