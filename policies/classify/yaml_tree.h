@@ -1,0 +1,47 @@
+// YAML as a rule file has it: maps, lists and scalars that know where they stand, from hostile
+// text.
+//
+// Bounded: size, depth, number of nodes; no anchors and aliases (they grow exponentially), no tags,
+// no key twice in a map, one document. Value types; parseYaml() is pure and throws Error (kFailure)
+// that begins with name:line:column.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "schema/error.h"
+
+namespace airr::classify {
+
+inline constexpr size_t kMaxRuleFileBytes = 1 << 20;
+
+struct Place {
+  unsigned line = 1, column = 1;
+};
+
+struct YamlNode {
+  enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
+  Kind kind = Kind::kNull;
+  Place place;
+  std::string text;                                    // kScalar
+  std::vector<YamlNode> items;                         // kList
+  std::vector<std::pair<YamlNode, YamlNode>> entries;  // kMap; keys are scalars
+};
+
+// A rule file's text and what it is called in messages.
+struct Source {
+  std::string name;
+  std::string text;
+
+  Error error(Place place, const std::string& why, std::string remedy = {}) const;
+};
+
+YamlNode parseYaml(const Source& source);
+
+// The candidate that is nearest to `word` by edit distance; empty if none is near.
+std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);
+
+}  // namespace airr::classify
