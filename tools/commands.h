@@ -24,6 +24,7 @@ Command addVerify(CLI::App& app);
 Command addProve(CLI::App& app);
 Command addKey(CLI::App& app);
 Command addInspect(CLI::App& app);
+Command addClassify(CLI::App& app, const std::vector<std::string>& program);
 Command addSyscalls(CLI::App& app);
 Command addDoctor(CLI::App& app);
 Command addPolicy(CLI::App& app);

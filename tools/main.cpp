@@ -40,9 +40,11 @@ int finish(int status) {
   return fail(ExitCode::kFailure, "the output could not be written", "");
 }
 
-// What follows the first "--" belongs to the recorded program, so CLI11 never sees it.
+// What follows the first "--" belongs to another program, so CLI11 never sees it.
 std::vector<std::string> takeProgram(int& argc, char** argv) {
-  if (argc < 2 || std::string(argv[1]) != "record") return {};
+  if (argc < 2) return {};
+  const std::string command = argv[1];
+  if (command != "record" && command != "classify") return {};
   char** separator = std::find_if(argv + 2, argv + argc,
                                   [](const char* word) { return std::string(word) == "--"; });
   if (separator == argv + argc) return {};
@@ -92,6 +94,8 @@ int run(int argc, char** argv) {
   add("key", "Make, show, rotate the key, or export its public half.", addKey);
   add("inspect", "Show what a session did: a summary, or its events.", addInspect);
   add("policy", "Check, test, explain and format policies.", addPolicy);
+  add("classify", "Say what a command is for: its classes, and why.",
+      [&](CLI::App& sub) { return addClassify(sub, program); });
   add("syscalls", "List the syscalls that airr knows and how it treats them.", addSyscalls);
   add("doctor", "Show what this host can do for airr.", addDoctor);
 

@@ -65,7 +65,7 @@ Classification Classifier::classify(const Invocation& invocation) const {
 Classification Classifier::classifyScript(std::string_view script) const {
   Classification result;
   Evaluation evaluation(*rules_, result);
-  evaluation.script(script, false);
+  evaluation.script(script, {});
   evaluation.finish();
   return result;
 }

@@ -114,6 +114,15 @@ struct Evaluation::Roles {
   }
 };
 
+struct Evaluation::Call {
+  const Spec& spec;
+  const std::string& called;
+  const Argument* all;  // arguments, undivided
+  size_t count;
+  const Arguments& arguments;
+  const Context& context;
+};
+
 void Evaluation::add(ClassSet classes, const std::string& rule, std::string_view words) {
   if (classes.empty()) return;
   result_.classes.add(classes);
@@ -210,13 +219,14 @@ void Evaluation::known(const std::vector<const Spec*>& specs, const Argument* ar
     return;
   }
   ++depth_;
-  for (const Spec* spec : specs) evaluate(*spec, arguments + 1, count - 1, context);
+  const std::string called(clipped(arguments[0].text));
+  for (const Spec* spec : specs) evaluate(*spec, called, arguments + 1, count - 1, context);
   --depth_;
   words(arguments + 1, count - 1);
 }
 
-void Evaluation::evaluate(const Spec& spec, const Argument* all, size_t count,
-                          const Context& context) {
+void Evaluation::evaluate(const Spec& spec, const std::string& called, const Argument* all,
+                          size_t count, const Context& context) {
   Arguments arguments = spec.options.divide(all, count);
   if (spec.assignments) {
     size_t first = 0;
@@ -231,28 +241,37 @@ void Evaluation::evaluate(const Spec& spec, const Argument* all, size_t count,
                              arguments.operands.begin() + static_cast<std::ptrdiff_t>(first));
   }
   Roles roles(spec, arguments);
-  apply(spec.base, spec, all, count, arguments, context, roles);
+  const Call call{spec, called, all, count, arguments, context};
+  apply(spec.base, call, roles);
   for (const Rule& rule : spec.rules) {
-    if (holds(rule, arguments, context)) apply(rule, spec, all, count, arguments, context, roles);
+    if (holds(rule, arguments, context)) apply(rule, call, roles);
   }
   for (const Rule& rule : spec.first) {
     if (!holds(rule, arguments, context)) continue;
-    apply(rule, spec, all, count, arguments, context, roles);
+    apply(rule, call, roles);
     break;
   }
   if (spec.hasSubcommands && !arguments.operands.empty()) {
-    const Spec* sub = subcommand(spec, arguments.operands.front());
-    if (sub != nullptr) {
+    const Argument& name = arguments.operands.front();
+    if (const Spec* sub = subcommand(spec, called, name)) {
+      const std::string subCalled = called + ' ' + std::string(clipped(name.text));
       const size_t next = arguments.firstOperand + 1;
-      evaluate(*sub, all + next, count - next, context);
+      if (spec.everywhere) {
+        std::vector<Argument> others(all, all + arguments.firstOperand);
+        others.insert(others.end(), all + next, all + count);
+        evaluate(*sub, subCalled, others.data(), others.size(), context);
+      } else {
+        evaluate(*sub, subCalled, all + next, count - next, context);
+      }
     }
     // The subcommand has its own view of the operands.
     arguments.operands.clear();
   }
-  paths(spec, arguments, roles);
+  paths(arguments, roles);
 }
 
-const Spec* Evaluation::subcommand(const Spec& spec, const Argument& name) {
+const Spec* Evaluation::subcommand(const Spec& spec, const std::string& called,
+                                   const Argument& name) {
   if (name.literal) {
     const auto found = spec.subcommands.find(std::string(name.text));
     if (found != spec.subcommands.end()) return found->second;
@@ -260,11 +279,8 @@ const Spec* Evaluation::subcommand(const Spec& spec, const Argument& name) {
   for (const auto& [glob, sub] : spec.subcommandGlobs) {
     if (re2::RE2::FullMatch(piece(name.text), *glob)) return sub;
   }
-  std::string words = spec.id;
-  words += ' ';
-  words += name.text;
   add(spec.otherwise.value_or(ClassSet{Class::kUnknown}),
-      spec.otherwise ? spec.id : "unknown-subcommand", words);
+      spec.otherwise ? spec.id : "unknown-subcommand", called + ' ' + std::string(name.text));
   return nullptr;
 }
 
@@ -331,24 +347,23 @@ std::string Evaluation::evidence(const Rule& rule, const Arguments& arguments) {
   return joined(arguments.operands.data(), arguments.operands.size());
 }
 
-void Evaluation::apply(const Rule& rule, const Spec& spec, const Argument* all, size_t count,
-                       const Arguments& arguments, const Context& context, Roles& roles) {
+void Evaluation::apply(const Rule& rule, const Call& call, Roles& roles) {
   if (!rule.classes.empty()) {
     add(rule.classes, rule.id,
-        &rule == &spec.base ? spec.id : spec.id + ' ' + evidence(rule, arguments));
+        &rule == &call.spec.base ? call.called
+                                 : call.called + ' ' + evidence(rule, call.arguments));
   }
-  roles.set(rule.reads, arguments, Access::kRead);
-  roles.set(rule.writes, arguments, Access::kWrite);
-  roles.set(rule.deletes, arguments, Access::kDelete);
-  for (const Run& each : rule.runs) run(each, all, count, arguments, context);
+  roles.set(rule.reads, call.arguments, Access::kRead);
+  roles.set(rule.writes, call.arguments, Access::kWrite);
+  roles.set(rule.deletes, call.arguments, Access::kDelete);
+  for (const Run& each : rule.runs) run(each, call);
 }
 
 // --- what is run in turn ---
 
-void Evaluation::run(const Run& run, const Argument* all, size_t count, const Arguments& arguments,
-                     const Context& context) {
-  const std::vector<Argument>& operands = arguments.operands;
-  Context inner = context;
+void Evaluation::run(const Run& run, const Call& call) {
+  const std::vector<Argument>& operands = call.arguments.operands;
+  Context inner = call.context;
   auto nested = [&](const Argument* words, size_t size) {
     if (!run.appends) {
       program(words, size, inner);
@@ -367,21 +382,23 @@ void Evaluation::run(const Run& run, const Argument* all, size_t count, const Ar
         nested(operands.data() + run.index, operands.size() - run.index);
       }
       break;
-    case Run::From::kAfter:
+    case Run::From::kAfter: {
       inner.computed = true;
-      for (size_t i = 0; i < count; ++i) {
-        auto among = [&](const std::vector<std::string>& words, size_t at) {
-          return std::find(words.begin(), words.end(), all[at].text) != words.end();
-        };
+      const Argument* all = call.all;
+      auto among = [&](const std::vector<std::string>& words, size_t at) {
+        return std::find(words.begin(), words.end(), all[at].text) != words.end();
+      };
+      for (size_t i = 0; i < call.count; ++i) {
         if (!among(run.after, i)) continue;
-        const size_t begin = i + 1;
-        for (i = begin; i < count && !among(run.until, i);) ++i;
+        const size_t begin = ++i;
+        while (i < call.count && !among(run.until, i)) ++i;
         nested(all + begin, i - begin);
       }
       break;
+    }
     case Run::From::kOperand: {
       const size_t index = run.index == Run::kLastOperand ? operands.size() - 1 : run.index;
-      if (index < operands.size()) text(run, operands[index]);
+      if (index < operands.size()) text(run, operands[index], inner);
       break;
     }
     case Run::From::kRest: {
@@ -392,69 +409,63 @@ void Evaluation::run(const Run& run, const Argument* all, size_t count, const Ar
         if (i > run.index) script += ' ';
         script += operands[i].text;
         whole.literal &= operands[i].literal;
-        whole.word = operands[i].word;
       }
-      if (operands.size() - run.index > 1) whole.word = nullptr;
+      if (operands.size() - run.index == 1) whole.word = operands[run.index].word;
       whole.text = script;
-      text(run, whole);
+      text(run, whole, inner);
       break;
     }
     case Run::From::kValues:
-      for (const Option& option : arguments.options) {
+      for (const Option& option : call.arguments.options) {
         const bool named =
             option.id != kNoOption &&
             std::find(run.options.begin(), run.options.end(), option.id) != run.options.end();
-        if (named && option.hasValue) text(run, option.value);
+        if (named && option.hasValue) text(run, option.value, inner);
       }
       break;
     case Run::From::kDocument:
-      if (context.document != nullptr) {
-        text(run, {context.document->text, context.document->literal(), context.document});
+      if (const shell::Word* document = call.context.document) {
+        text(run, {document->text, document->literal(), document}, inner);
       }
       break;
   }
 }
 
-void Evaluation::text(const Run& run, const Argument& argument) {
+void Evaluation::text(const Run& run, const Argument& argument, const Context& context) {
   std::string_view script = argument.text;
-  bool whole = true;
   if (run.capture != nullptr) {
     re2::StringPiece group;
     if (!re2::RE2::PartialMatch(piece(script), *run.capture, &group)) return;
     script = {group.data(), group.size()};
-    whole = false;
-  }
-  const bool shell = run.language == nullptr;
-  if (!shell && whole && onlyExpansion(argument)) {
+  } else if (run.language != nullptr && onlyExpansion(argument)) {
     add({Class::kExecuteCode}, "computed-script", script);
     return;
   }
-  languageText(run.language, shell, script, !argument.literal);
+  Context inner = context;
+  inner.computed |= !argument.literal;
+  languageText(run.language, script, inner);
 }
 
-void Evaluation::languageText(const Language* language, bool shell, std::string_view text,
-                              bool computed) {
-  if (shell) {
-    script(text, computed);
-  } else {
-    patterns(*language, text);
+void Evaluation::languageText(const Language* language, std::string_view text,
+                              const Context& context) {
+  if (language == nullptr) {
+    script(text, context);
+    return;
   }
-}
-
-void Evaluation::patterns(const Language& language, std::string_view text) {
   if (depth_ >= kMaxDepth) {
     add({Class::kUnknown}, "too-complex", text);
     return;
   }
   ++depth_;
-  for (const Language::Pattern& each : language.rules) pattern(each, text);
-  for (const Language::Pattern& each : language.first) {
-    if (pattern(each, text)) break;
+  for (const Language::Pattern& each : language->rules) pattern(each, text, context);
+  for (const Language::Pattern& each : language->first) {
+    if (pattern(each, text, context)) break;
   }
   --depth_;
 }
 
-bool Evaluation::pattern(const Language::Pattern& pattern, std::string_view text) {
+bool Evaluation::pattern(const Language::Pattern& pattern, std::string_view text,
+                         const Context& context) {
   re2::StringPiece rest = piece(text);
   const bool group = !pattern.runsName.empty() || pattern.reads || pattern.writes;
   if (!group) {
@@ -469,7 +480,7 @@ bool Evaluation::pattern(const Language::Pattern& pattern, std::string_view text
     any = true;
     const std::string_view inner(found.data(), found.size());
     if (!pattern.runsName.empty()) {
-      languageText(pattern.runs, pattern.runs == nullptr, inner, false);
+      languageText(pattern.runs, inner, context);
     } else {
       mention(inner, pattern.writes ? Access::kWrite : Access::kRead);
     }
@@ -481,7 +492,7 @@ bool Evaluation::pattern(const Language::Pattern& pattern, std::string_view text
 
 // --- scripts ---
 
-void Evaluation::script(std::string_view text, bool computed) {
+void Evaluation::script(std::string_view text, const Context& around) {
   if (depth_ >= kMaxDepth) {
     add({Class::kUnknown}, "too-complex", text);
     return;
@@ -494,6 +505,7 @@ void Evaluation::script(std::string_view text, bool computed) {
     add({Class::kUnknown}, "unparseable-script", words);
   }
   std::set<std::string_view> functions;
+  if (around.functions != nullptr) functions = *around.functions;
   for (const shell::Scope& scope : script.scopes) {
     if (scope.kind == shell::ScopeKind::kFunction) functions.insert(scope.name);
     for (const shell::Word& word : scope.words) expansions(word);
@@ -501,7 +513,7 @@ void Evaluation::script(std::string_view text, bool computed) {
   }
   for (const shell::Word& document : script.documents) expansions(document);
   Context context;
-  context.computed = computed;
+  context.computed = around.computed;
   context.functions = &functions;
   for (const shell::Command& each : script.commands) command(script, each, context);
   --depth_;
@@ -573,7 +585,9 @@ void Evaluation::assignment(std::string_view name, const Argument& value) {
     words += clipped(value.text);
     add(rule.classes, rule.id, words);
     if (!rule.runsName.empty()) {
-      languageText(rule.runs, rule.runs == nullptr, value.text, !value.literal);
+      Context context;
+      context.computed = !value.literal;
+      languageText(rule.runs, value.text, context);
     }
   }
 }
@@ -608,8 +622,7 @@ void Evaluation::mention(std::string_view word, Access access) {
   for (const std::string_view each : pathsIn(word)) path(each, access, FileContext::kOperand);
 }
 
-void Evaluation::paths(const Spec& spec, const Arguments& arguments, const Roles& roles) {
-  (void)spec;
+void Evaluation::paths(const Arguments& arguments, const Roles& roles) {
   for (size_t i = 0; i < arguments.operands.size(); ++i) {
     if (!roles.textOperands[i]) mention(arguments.operands[i].text, roles.operands[i]);
   }

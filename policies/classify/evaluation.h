@@ -28,7 +28,8 @@ class Evaluation {
   void program(const Argument* arguments, size_t count, const Context& context);
   // Beside its argv[0], an invocation has the path of the file that will run.
   void invocation(const Argument* arguments, size_t count, const Argument& executable);
-  void script(std::string_view text, bool computed);
+  // Of `around`, `computed` and `functions` count.
+  void script(std::string_view text, const Context& around);
   void assignment(std::string_view name, const Argument& value);
   void path(std::string_view text, Access access, FileContext where);
   void finish();
@@ -38,18 +39,19 @@ class Evaluation {
 
   void known(const std::vector<const Spec*>& specs, const Argument* arguments, size_t count,
              const Context& context);
-  void evaluate(const Spec& spec, const Argument* arguments, size_t count, const Context& context);
-  const Spec* subcommand(const Spec& spec, const Argument& name);
+  // `called`: the program, and subcommands, as the invocation names them.
+  void evaluate(const Spec& spec, const std::string& called, const Argument* arguments,
+                size_t count, const Context& context);
+  const Spec* subcommand(const Spec& spec, const std::string& called, const Argument& name);
   bool holds(const Rule& rule, const Arguments& arguments, const Context& context) const;
-  void apply(const Rule& rule, const Spec& spec, const Argument* all, size_t count,
-             const Arguments& arguments, const Context& context, Roles& roles);
-  void run(const Run& run, const Argument* all, size_t count, const Arguments& arguments,
-           const Context& context);
-  void text(const Run& run, const Argument& text);
-  void languageText(const Language* language, bool shell, std::string_view text, bool computed);
-  void patterns(const Language& language, std::string_view text);
-  bool pattern(const Language::Pattern& pattern, std::string_view text);
-  void paths(const Spec& spec, const Arguments& arguments, const Roles& roles);
+  struct Call;  // a program or subcommand that is being evaluated
+  void apply(const Rule& rule, const Call& call, Roles& roles);
+  void run(const Run& run, const Call& call);
+  void text(const Run& run, const Argument& text, const Context& context);
+  // No language: the shell.
+  void languageText(const Language* language, std::string_view text, const Context& context);
+  bool pattern(const Language::Pattern& pattern, std::string_view text, const Context& context);
+  void paths(const Arguments& arguments, const Roles& roles);
   void mentions(const Argument* arguments, size_t count);
   void mention(std::string_view word, Access access);
   void words(const Argument* arguments, size_t count);

@@ -354,10 +354,14 @@ class Reader {
   }
 
   void rules(const YamlNode& node, Spec& spec, std::vector<Rule>& to) {
-    for (const YamlNode& each : list(node)) to.push_back(rule(each, spec));
+    const std::string kind = &to == &spec.first ? " first " : " rule ";
+    for (const YamlNode& each : list(node)) {
+      to.push_back(rule(each, spec, kind + std::to_string(to.size() + 1)));
+    }
   }
 
-  Rule rule(const YamlNode& node, Spec& spec) {
+  // `ordinal`: which of its list it is, to name it by if nothing else does.
+  Rule rule(const YamlNode& node, Spec& spec, const std::string& ordinal) {
     Rule rule;
     if (node.kind != Kind::kMap) fail(node, "a rule is a map");
     std::string shownOption;
@@ -394,10 +398,7 @@ class Reader {
     };
     addEffects(handlers, spec, rule);
     fields(node, handlers);
-    if (rule.id.empty()) {
-      rule.id = spec.id +
-                (shownOption.empty() ? ":" + std::to_string(node.place.line) : " " + shownOption);
-    }
+    if (rule.id.empty()) rule.id = spec.id + (shownOption.empty() ? ordinal : ' ' + shownOption);
     return rule;
   }
 
@@ -501,7 +502,7 @@ class Reader {
       language->id = key.text;
       auto patterns = [&](std::vector<Language::Pattern>& to) {
         return [&](const YamlNode& each) {
-          for (const YamlNode& item : list(each)) to.push_back(pattern(item, language->id));
+          for (const YamlNode& item : list(each)) to.push_back(pattern(item));
         };
       };
       fields(value, {{"rules", patterns(language->rules)}, {"first", patterns(language->first)}});
@@ -509,7 +510,7 @@ class Reader {
     }
   }
 
-  Language::Pattern pattern(const YamlNode& node, const std::string& languageId) {
+  Language::Pattern pattern(const YamlNode& node) {
     Language::Pattern result;
     fields(node, {
                      {"id", [&](const YamlNode& value) { result.id = word(value); }},
@@ -528,7 +529,7 @@ class Reader {
     if (group && result.regex->NumberOfCapturingGroups() < 1) {
       fail(node, "'runs' and 'file' need a group in the regex");
     }
-    if (result.id.empty()) result.id = languageId + ':' + std::to_string(node.place.line);
+    if (result.id.empty()) fail(node, "a pattern of a language needs an 'id'");
     return result;
   }
 

@@ -1,6 +1,7 @@
-// Prints how well the built-in rules classify the labelled corpus: figures for both halves, or, with
-// --mistakes, the mistakes on the tuning half alone. Those on the held-out half are not shown, so that no rule is
-// written for them.
+// Prints how well the built-in rules classify the labelled corpus: figures for both halves, or,
+// with
+// --mistakes, the mistakes on the tuning half alone. Those on the held-out half are not shown, so
+// that no rule is written for them.
 #include <cstdio>
 #include <cstring>
 
