@@ -37,16 +37,16 @@ void OptionTable::addAll(const OptionTable& other) {
   }
 }
 
-OptionId OptionTable::resolve(std::string_view name) const {
-  const OptionId exact = find(name);
-  if (exact != kNoOption || !name.starts_with("--") || name.size() < 4) return exact;
+std::span<const OptionId> OptionTable::resolve(std::string_view name) const {
   const auto first =
       std::lower_bound(order_.begin(), order_.end(), name,
                        [&](OptionId id, std::string_view key) { return entries_[id].name < key; });
-  if (first == order_.end() || !entries_[*first].name.starts_with(name)) return kNoOption;
-  const auto next = first + 1;
-  if (next != order_.end() && entries_[*next].name.starts_with(name)) return kNoOption;
-  return *first;
+  if (first == order_.end() || !entries_[*first].name.starts_with(name)) return {};
+  const bool exact = entries_[*first].name == name;
+  if (!exact && (!name.starts_with("--") || name.size() < 4)) return {};
+  auto end = first + 1;
+  while (!exact && end != order_.end() && entries_[*end].name.starts_with(name)) ++end;
+  return {first, end};
 }
 
 Arguments OptionTable::divide(const Argument* arguments, size_t count) const {
@@ -84,7 +84,8 @@ Arguments OptionTable::divide(const Argument* arguments, size_t count) const {
     const bool isLong = text[1] == '-' || wholeWords;
     const std::string_view name = isLong ? text.substr(0, equals) : text;
     Option option;
-    option.id = resolve(name);
+    const std::span<const OptionId> found = resolve(name);
+    if (!found.empty()) option.id = found.front();
     if (isLong || option.id != kNoOption) {
       option.name = part(0, name.size());
       const OptionValue kind =
@@ -96,6 +97,10 @@ Arguments OptionTable::divide(const Argument* arguments, size_t count) const {
         nextIsValue(option);
       }
       result.options.push_back(option);
+      for (size_t other = 1; other < found.size(); ++other) {
+        option.id = found[other];
+        result.options.push_back(option);
+      }
       continue;
     }
     // A cluster of short options: the first that takes a value ends it.

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,8 +67,9 @@ class OptionTable {
     std::string name;
     OptionValue value;
   };
-  // Exact, or the only long option that the name is a beginning of, as getopt_long does.
-  OptionId resolve(std::string_view name) const;
+  // The option of that name, or the long options that it is a beginning of, as getopt_long takes
+  // them: if the program knows fewer of them than the table, any of these may be meant.
+  std::span<const OptionId> resolve(std::string_view name) const;
 
   std::vector<Entry> entries_;   // by id
   std::vector<OptionId> order_;  // sorted by name
