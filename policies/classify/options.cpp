@@ -72,7 +72,7 @@ Arguments OptionTable::divide(const Argument* arguments, size_t count) const {
     const std::string_view text = arguments[i].text;
     if (text.size() < 2 || text[0] != '-') {
       operand();
-      if (!stopAtOperand) continue;
+      if (result.operands.size() < stopAfter) continue;
       for (++i; i < count; ++i) result.operands.push_back(arguments[i]);
       break;
     }

@@ -56,8 +56,8 @@ class OptionTable {
   void addAll(const OptionTable& other);  // what is there already stays
   size_t size() const { return entries_.size(); }
 
-  bool wholeWords = false;     // single-dash options are words, never clusters: find, java, go
-  bool stopAtOperand = false;  // what follows the first operand is all operands
+  bool wholeWords = false;          // single-dash options are words, never clusters: find, java, go
+  unsigned stopAfter = UINT32_MAX;  // what follows this many operands is all operands
 
   // `arguments`: without the program's name.
   Arguments divide(const Argument* arguments, size_t count) const;

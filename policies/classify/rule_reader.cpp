@@ -85,7 +85,7 @@ class Reader {
   void fields(const YamlNode& node, const Handlers& handlers) const {
     if (node.kind == Kind::kNull) return;
     if (node.kind != Kind::kMap) fail(node, "a map of keys and values is expected here");
-    for (const auto& [key, value] : node.entries) {
+    for (const auto& [key, value] : node.entries()) {
       const auto found =
           std::find_if(handlers.begin(), handlers.end(),
                        [&, &name = key.text](const auto& each) { return each.first == name; });
@@ -231,7 +231,7 @@ class Reader {
 
   void programs(const YamlNode& node) {
     if (node.kind != Kind::kMap) fail(node, "programs are a map of names and rules");
-    for (const auto& [key, value] : node.entries) {
+    for (const auto& [key, value] : node.entries()) {
       const Spec* added = spec(value, split(key.text, '|').front(), nullptr);
       for (const std::string& name : names(key, value)) {
         if (name.empty()) fail(key, "a program's name is empty");
@@ -247,7 +247,7 @@ class Reader {
   // The alternatives of the key, and what `names` adds.
   std::vector<std::string> names(const YamlNode& key, const YamlNode& value) const {
     std::vector<std::string> result = split(key.text, '|');
-    for (const auto& [field, list] : value.entries) {
+    for (const auto& [field, list] : value.entries()) {
       if (field.text == "names") append(result, list);
     }
     return result;
@@ -276,7 +276,7 @@ class Reader {
         {"otherwise", [&](const YamlNode& value) { spec.otherwise = classes(value); }},
     };
     addEffects(handlers, spec, spec.base);
-    for (const auto& [key, value] : node.entries) {
+    for (const auto& [key, value] : node.entries()) {
       if (key.text == "options") options(value, spec);
     }
     if (parent != nullptr) inherit(spec, *parent);
@@ -287,7 +287,9 @@ class Reader {
     const bool wrapper = std::any_of(runs.begin(), runs.end(), [](const Run* each) {
       return each->from == Run::From::kOperands;
     });
-    if (spec.hasSubcommands || wrapper) spec.options.stopAtOperand |= !spec.everywhere;
+    if ((spec.hasSubcommands || wrapper) && !spec.everywhere) {
+      spec.options.stopAfter = std::min(spec.options.stopAfter, 1u);
+    }
     return &spec;
   }
 
@@ -321,7 +323,15 @@ class Reader {
                {"optional", add(OptionValue::kOptional)},
                {"flags", add(OptionValue::kNone)},
                {"words", [&](const YamlNode& value) { spec.options.wholeWords = yes(value); }},
-               {"stop", [&](const YamlNode& value) { spec.options.stopAtOperand = yes(value); }},
+               {"stop",
+                [&](const YamlNode& value) {
+                  const std::optional<unsigned> operands = number(word(value));
+                  if (operands && *operands > 0) {
+                    spec.options.stopAfter = *operands;
+                  } else if (yes(value)) {
+                    spec.options.stopAfter = 1;
+                  }
+                }},
                {"everywhere", [&](const YamlNode& value) { spec.everywhere = yes(value); }},
            });
   }
@@ -329,7 +339,7 @@ class Reader {
   void subcommands(const YamlNode& node, Spec& spec) {
     if (node.kind != Kind::kMap) fail(node, "subcommands are a map of names and rules");
     spec.hasSubcommands = true;
-    for (const auto& [key, value] : node.entries) {
+    for (const auto& [key, value] : node.entries()) {
       const Spec* added = this->spec(value, spec.id + ' ' + split(key.text, '|').front(), &spec);
       for (const std::string& name : names(key, value)) {
         if (isGlob(name)) {
@@ -494,7 +504,7 @@ class Reader {
 
   void languages(const YamlNode& node) {
     if (node.kind != Kind::kMap) fail(node, "languages are a map of names and patterns");
-    for (const auto& [key, value] : node.entries) {
+    for (const auto& [key, value] : node.entries()) {
       if (key.text == "command" || key.text == "shell" || rules_.languages.contains(key.text)) {
         fail(key, "the language '" + key.text + "' is there already");
       }

@@ -78,10 +78,10 @@ class Builder : public YAML::EventHandler {
     YamlNode* node = &root_;
     if (atKey()) {
       if (kind != YamlNode::Kind::kScalar) throw source_.error(place, "a key must be a word");
-      node = &open_.back().node->entries.emplace_back().first;
+      node = &open_.back().node->keys.emplace_back();
       open_.back().hasKey = true;
     } else if (!open_.empty() && open_.back().node->kind == YamlNode::Kind::kMap) {
-      node = &open_.back().node->entries.back().second;
+      node = &open_.back().node->items.emplace_back();
       open_.back().hasKey = false;
     } else if (!open_.empty()) {
       node = &open_.back().node->items.emplace_back();
@@ -132,6 +132,14 @@ Error Source::error(Place place, const std::string& why, std::string remedy) con
   return {ExitCode::kFailure,
           name + ':' + std::to_string(place.line) + ':' + std::to_string(place.column) + ": " + why,
           std::move(remedy)};
+}
+
+std::vector<std::pair<const YamlNode&, const YamlNode&>> YamlNode::entries() const {
+  std::vector<std::pair<const YamlNode&, const YamlNode&>> result;
+  for (size_t i = 0; kind == Kind::kMap && i < std::min(keys.size(), items.size()); ++i) {
+    result.emplace_back(keys[i], items[i]);
+  }
+  return result;
 }
 
 YamlNode parseYaml(const Source& source) {

@@ -26,9 +26,11 @@ struct YamlNode {
   enum class Kind : uint8_t { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
   Place place;
-  std::string text;                                    // kScalar
-  std::vector<YamlNode> items;                         // kList
-  std::vector<std::pair<YamlNode, YamlNode>> entries;  // kMap; keys are scalars
+  std::string text;             // kScalar
+  std::vector<YamlNode> keys;   // kMap: scalars
+  std::vector<YamlNode> items;  // kList; kMap: the values, in the order of the keys
+
+  std::vector<std::pair<const YamlNode&, const YamlNode&>> entries() const;  // kMap
 };
 
 // A rule file's text and what it is called in messages.

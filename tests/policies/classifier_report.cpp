@@ -1,7 +1,7 @@
-// Prints how well the built-in rules classify the labelled corpus: figures for both halves, or,
-// with
-// --mistakes, the mistakes on the tuning half alone. Those on the held-out half are not shown, so
-// that no rule is written for them.
+// Prints how well the built-in rules classify the labelled corpus: figures for both halves and for
+// the field set; or, with --mistakes, the mistakes on the tuning half alone. The others are not
+// shown, so that no rule is written for them.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -27,21 +27,15 @@ void print(const char* name, const Figures& figures) {
   line("all (micro)", figures.all);
 }
 
-int report(const char* folder, bool mistakes) {
+int report(bool mistakes) {
   const Classifier classifier;
-  Figures tuning, heldOut;
-  for (const Labelled& labelled : loadCorpus(folder)) {
+  Figures tuning, heldOut, field;
+  for (const Labelled& labelled : loadCorpus(AIRR_CORPUS)) {
     const Classification result = labelled.classify(classifier);
-    if (labelled.heldOut()) {
-      heldOut.add(labelled.classes, result.classes);
-      continue;
-    }
-    tuning.add(labelled.classes, result.classes);
-    if (!mistakes || result.classes == labelled.classes) continue;
+    (labelled.heldOut() ? heldOut : tuning).add(labelled.classes, result.classes);
+    if (!mistakes || labelled.heldOut() || result.classes == labelled.classes) continue;
     std::string text = labelled.text();
-    for (char& c : text) {
-      if (c == '\0') c = ' ';
-    }
+    std::replace(text.begin(), text.end(), '\0', ' ');
     std::printf("%s\n  expected %s\n  got      %s\n", text.c_str(), labelled.classes.text().c_str(),
                 result.classes.text().c_str());
     for (const Signal& signal : result.why) {
@@ -50,7 +44,12 @@ int report(const char* folder, bool mistakes) {
     }
   }
   print("tuning half", tuning);
-  if (!mistakes) print("held-out half", heldOut);
+  if (mistakes) return 0;
+  print("held-out half", heldOut);
+  for (const Labelled& labelled : loadCorpus(AIRR_FIELD)) {
+    field.add(labelled.classes, labelled.classify(classifier).classes);
+  }
+  print("field", field);
   return 0;
 }
 
@@ -60,8 +59,7 @@ int report(const char* folder, bool mistakes) {
 int main(int argc, char** argv) {
   const bool mistakes = argc > 1 && std::strcmp(argv[1], "--mistakes") == 0;
   try {
-    return airr::classify::report(argc > (mistakes ? 2 : 1) ? argv[argc - 1] : AIRR_CORPUS,
-                                  mistakes);
+    return airr::classify::report(mistakes);
   } catch (const airr::Error& error) {
     std::fprintf(stderr, "classifier_report: %s. %s\n", error.what(), error.remedy().c_str());
     return 1;

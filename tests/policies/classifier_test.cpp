@@ -59,6 +59,16 @@ TEST(Classifier, ReachesTheFloorOnBothHalvesOfTheCorpus) {
   }
 }
 
+TEST(Classifier, ReachesTheFloorOnCommandsOfPublicScripts) {
+  Figures field;
+  for (const Labelled& labelled : loadCorpus(AIRR_FIELD)) {
+    field.add(labelled.classes, labelled.classify(classifier()).classes);
+  }
+  EXPECT_GE(field.entries, 50u);
+  EXPECT_GE(field.all.precision(), 0.9);
+  EXPECT_GE(field.all.recall(), 0.9);
+}
+
 TEST(Classifier, SaysWhy) {
   const Classification result = classifier().classifyScript("ls | sudo rm -rf /srv/x; acme-go");
   EXPECT_EQ(result.classes.text(), "inspect, destructive, privilege, unknown");
@@ -84,6 +94,7 @@ TEST(Classifier, ClustersAttachedValuesAndAbbreviationsAreOptions) {
             "inspect, modify, execute-code");
   EXPECT_EQ(command({"git", "-C", "push", "status"}), "inspect, version-control");
   EXPECT_EQ(command({"rm", "--", "-x"}), "destructive");
+  EXPECT_EQ(command({"ssh", "h", "-t", "rm", "-rf", "x"}), "network, destructive");
   EXPECT_EQ(command({"sudo", "-u", "rm", "ls"}), "inspect, privilege");
 }
 

@@ -51,7 +51,7 @@ inline std::vector<Labelled> loadCorpus(const std::filesystem::path& folder) {
     const Source source{path.filename().string(), {std::istreambuf_iterator<char>(file), {}}};
     for (const YamlNode& item : parseYaml(source).items) {
       Labelled labelled;
-      for (const auto& [key, value] : item.entries) {
+      for (const auto& [key, value] : item.entries()) {
         if (key.text == "shell") labelled.shell = value.text;
         for (const YamlNode& each : value.items) {
           if (key.text == "argv") labelled.arguments.push_back(each.text);
