@@ -349,9 +349,12 @@ std::string Evaluation::evidence(const Rule& rule, const Arguments& arguments) {
 
 void Evaluation::apply(const Rule& rule, const Call& call, Roles& roles) {
   if (!rule.classes.empty()) {
-    add(rule.classes, rule.id,
-        &rule == &call.spec.base ? call.called
-                                 : call.called + ' ' + evidence(rule, call.arguments));
+    std::string words = call.called;
+    if (&rule != &call.spec.base) {
+      const std::string matched = evidence(rule, call.arguments);
+      if (!matched.empty()) words += ' ' + matched;
+    }
+    add(rule.classes, rule.id, words);
   }
   roles.set(rule.reads, call.arguments, Access::kRead);
   roles.set(rule.writes, call.arguments, Access::kWrite);

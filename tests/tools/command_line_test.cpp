@@ -32,6 +32,11 @@ TEST(CommandLine, UsageErrorsAreOneParagraphAnd125) {
       {"inspect", "--process", "-1", "trace"},
       {"inspect", "--syscall", "no_such_call", "trace"},
       {"syscalls", "extra"},
+      {"classify"},
+      {"classify", "ls"},
+      {"classify", "--"},
+      {"classify", "--shell", "ls", "--", "ls"},
+      {"classify", "--rules", "/nowhere", "--", "ls"},
       {"doctor", "--bogus"},
   };
   for (const auto& arguments : wrong) {
@@ -62,7 +67,8 @@ TEST(CommandLine, ControlCharactersInArgumentsAreEscapedInMessages) {
 TEST(CommandLine, VersionAndHelpSucceed) {
   EXPECT_EQ(runAirr({"--version"}).output, "airr " AIRR_VERSION "\n");
   EXPECT_EQ(runAirr({"--help"}).status, 0);
-  for (const char* command : {"record", "replay", "verify", "inspect", "syscalls", "doctor"}) {
+  for (const char* command :
+       {"record", "replay", "verify", "inspect", "classify", "syscalls", "doctor"}) {
     CommandResult result = runAirr({command, "--help"});
     EXPECT_EQ(result.status, 0) << command;
     EXPECT_EQ(result.error, "") << command;
