@@ -14,6 +14,8 @@ struct RecordOptions {
   std::string tracePath = "trace.cap";
   std::vector<std::string> command;  // argv; [0] is looked up in PATH
   std::string shimPath;              // libairr.so, or empty: no shim
+  bool powerSafe = false;            // the trace survives a loss of power (recorder/syncer.h)
+  std::string witness;               // file or URL (recorder/witness.h), or empty
   bool pin = true;                   // all tracees and the mediator on one core
   std::string policy = "observe";    // a stock policy's name, or a file
 };

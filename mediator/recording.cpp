@@ -145,7 +145,11 @@ void Recording::launch() {
       secret.push_back(directory);
     const SessionKey key = keys.sessionKey(sessionId);
     describeRecorder(header, key);
-    trace_ = std::make_unique<TraceWriter>(options_.tracePath, key, message, affinity_);
+    trace_ = std::make_unique<TraceWriter>(
+        options_.tracePath, key, message,
+        TraceOptions{.workerAffinity = affinity_,
+                     .durability = options_.powerSafe ? Durability::kPower : Durability::kProcess,
+                     .witness = options_.witness});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
   }
   enforcement_ = std::make_unique<Enforcement>(

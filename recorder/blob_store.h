@@ -38,9 +38,9 @@ class BlobStore {
   // The content of a regular file from its start to its end, whatever the descriptor's position, as
   // it is now. A file that others write meanwhile gives a mixture; to prevent that is the caller's.
   uint32_t addFile(int fd);
-  // The same for a file that a task executes, which nobody can write as long as it runs. A large one
-  // that did not change lately is read after this returned; should it change before it was read, by
-  // its stat(2), that is a failure of the FrameWriter.
+  // The same for a file that a task executes, which nobody can write as long as it runs. A large
+  // one that did not change lately is read after this returned; should it change before it was
+  // read, by its stat(2), that is a failure of the FrameWriter.
   uint32_t addProgram(int fd);
 
   // Waits until all blobs are in the trace.

@@ -1,5 +1,5 @@
-// Hashes and compresses blobs and writes their frames, on a thread of its own, in the order in which
-// they were put; also puts them in the host's cache.
+// Hashes and compresses blobs and writes their frames, on a thread of its own, in the order in
+// which they were put; also puts them in the host's cache.
 //
 // Ownership: owns the thread and what was put; refers to the frames and the cache. Threading: all
 // calls from one thread.
@@ -39,8 +39,8 @@ struct BlobJob {
 
 class BlobWorker {
  public:
-  static constexpr uint64_t kMaxWaiting = 64 << 20;  // bytes in memory
-  static constexpr size_t kMaxFilesWaiting = 64;     // descriptors are few
+  static constexpr uint64_t kMaxWaiting = 64 << 20;   // bytes in memory
+  static constexpr size_t kMaxFilesWaiting = 64;      // descriptors are few
   static constexpr size_t kPart = BlobCache::kBlock;  // how long an events frame may have to wait
 
   // `affinity`: where the thread may run, as for sched_setaffinity(2), if possible on another core

@@ -3,9 +3,8 @@
 // (recorder/blob_cache.h), for one version of a file each.
 //
 // A note counts only if its HMAC (with the key's cache key) is right, so one that a tracee wrote is
-// never used. Ownership: owns a descriptor of the directory. One thread; other processes may use the
-// same directory.
-// Failure: never; without a directory nothing is found and nothing kept.
+// never used. Ownership: owns a descriptor of the directory. One thread; other processes may use
+// the same directory. Failure: never; without a directory nothing is found and nothing kept.
 #pragma once
 
 #include <array>

@@ -122,6 +122,10 @@ const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
                  ? nullptr
                  : kSizes;
     }
+    case FrameType::kRedaction:
+      if (header.encoding != Encoding::kPlain) return "its encoding is none of a redaction";
+      return directory == 0 && raw == body && body % 8 == 0 && body <= kMaxRedaction ? nullptr
+                                                                                     : kSizes;
     case FrameType::kSeal:
       if (header.encoding != Encoding::kPlain) return "its encoding is none of a seal";
       return directory == 0 && raw == body && body == Checkpoint::kFixedSize + SealTotals::kSize
@@ -229,6 +233,10 @@ std::vector<uint8_t> signedMessage(std::string_view purpose, const Digest& diges
 
 std::vector<uint8_t> signedHeader(const Digest& file, const Digest& tag) {
   return signedMessage("airr trace header v2\n", file, tag);
+}
+
+std::vector<uint8_t> signedRedaction(const Digest& frame) {
+  return signedMessage("airr redaction v2\n", frame, Digest{});
 }
 
 std::vector<uint8_t> signedCheckpoint(const Digest& frame, const Digest& tag) {

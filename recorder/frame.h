@@ -42,6 +42,7 @@ constexpr uint64_t kMaxPart = 1ull << 20;          // bytes of its body
 constexpr uint64_t kRestartInterval = 4ull << 20;  // raw bytes of events between zstd frames
 constexpr int kMaxWindowLog = 23;                  // memory that a reader grants to zstd: 8 MiB
 constexpr uint32_t kMaxSegments = 512;             // of one Cap'n Proto message
+constexpr uint64_t kMaxRedaction = 16ull << 20;    // bytes of its body
 constexpr size_t kMaxLeaves = 1024;                // of one events frame
 
 enum class FrameType : uint8_t {
@@ -50,10 +51,11 @@ enum class FrameType : uint8_t {
   kSeal = 3,
   kPart = 4,  // of the next blob
   kCheckpoint = 5,
+  kRedaction = 6,  // behind the seal: what was taken out of the file
 };
 
 enum class Encoding : uint32_t {
-  kPlain = 0,         // seal, checkpoint
+  kPlain = 0,         // seal, checkpoint, redaction
   kZstdStart = 1,     // events, part, blob: a zstd frame begins here
   kZstdContinue = 2,  // goes on with the zstd frame of the events frame before, or of the part
   kSame = 4,          // blob: an earlier one has the same SHA-256
@@ -77,7 +79,8 @@ struct FrameHeader {
   // nothing but the header.
   static const char* fault(std::span<const uint8_t, kFrameHeaderSize> in);
 
-  bool isSigned() const { return type == FrameType::kCheckpoint || type == FrameType::kSeal; }
+  bool endsEpoch() const { return type == FrameType::kCheckpoint || type == FrameType::kSeal; }
+  bool isSigned() const { return endsEpoch() || type == FrameType::kRedaction; }
   // The body is covered through its SHA-256 in the directory, so that it can be removed.
   bool isRemovable() const { return type == FrameType::kPart || type == FrameType::kBlob; }
   // Bytes in the file after this header.
@@ -146,6 +149,8 @@ class FrameHash {
 // epoch's.
 std::vector<uint8_t> signedHeader(const Digest& file, const Digest& tag);
 std::vector<uint8_t> signedCheckpoint(const Digest& frame, const Digest& tag);
+// Of a redaction, by whoever did it.
+std::vector<uint8_t> signedRedaction(const Digest& frame);
 
 // --- Compression ---------------------------------------------------------------------------------
 

@@ -37,17 +37,53 @@ UniqueFd createTrace(const std::string& path) {
   return file;
 }
 
+// The name of a new file is on the disk when its directory is.
+void syncDirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string place = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const UniqueFd directory = openOwn(place, O_RDONLY | O_DIRECTORY);
+  if (!directory || ::fsync(directory.get()) != 0) {
+    throw systemError("cannot bring the directory '" + place + "' to its disk", errno,
+                      "record to another file system");
+  }
+}
+
 }  // namespace
 
 FrameWriter::FrameWriter(const std::string& path, const SessionKey& key,
-                         capnp::MallocMessageBuilder& header, System& system)
+                         capnp::MallocMessageBuilder& header, const TraceOptions& options)
     : path_(path),
-      system_(system),
+      system_(*options.system),
       file_(createTrace(path)),
       key_(key.hmac),
-      signers_(system),
-      epochBegan_(system.ticks()) {
+      signers_(system_),
+      epochBegan_(system_.ticks()) {
   writeHeader(key, header);
+  if (!options.witness.empty()) beginWitness(options.witness);
+  if (options.durability == Durability::kPower) {
+    syncDirectoryOf(path);
+    syncer_ = std::make_unique<Syncer>(system_, file_.get(), [this](int error) {
+      fail(systemError("cannot bring the trace '" + path_ + "' to its disk", error,
+                       "record to another file system"));
+    });
+    syncer_->wrote();
+  }
+}
+
+FrameWriter::~FrameWriter() = default;
+
+void FrameWriter::beginWitness(const std::string& place) {
+  const Head head{session_, 0, 0, checkpoint_};
+  witness_ = std::make_unique<Witness>(place, head, [this](const Error& error) { fail(error); });
+}
+
+void FrameWriter::keepUp() {
+  if (syncer_) syncer_->keepUp();
+}
+
+void FrameWriter::settle() {
+  if (syncer_) syncer_->drain();
+  if (witness_) witness_->drain();
 }
 
 void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header) {
@@ -57,6 +93,7 @@ void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder
                                         " bytes, not " +
                                         std::to_string(root.getSessionId().size()));
   }
+  std::ranges::copy(root.getSessionId(), session_.begin());
   auto data = [](const auto& bytes) { return kj::arrayPtr(bytes.data(), bytes.size()); };
   const SigningKey identity(key.identity);
   root.setKeyId(data(key.rootId));
@@ -141,6 +178,7 @@ void FrameWriter::seal() {
   std::lock_guard lock(mutex_);
   appendSigned(FrameType::kSeal, {.totals = SealTotals{events_, sequence_ + 1, blobs_}});
   failLocked(Error(ExitCode::kFailure, "the trace '" + path_ + "' is sealed: nothing can follow"));
+  sealed_ = true;
 }
 
 void FrameWriter::append(const FrameHeader& header, Bytes directory, Bytes body) {
@@ -179,7 +217,7 @@ void FrameWriter::writeFrame(FrameHeader header, Bytes directory, Bytes body) {
     const Digest digest = hash_.frame(bytes, tag_, directory, body);
     header.tag = key_.tag(digest);
     header.encode(bytes);
-    if (header.isSigned()) {
+    if (header.endsEpoch()) {
       const Signature signature = signers_.sign(epoch_, signedCheckpoint(digest, header.tag));
       write({bytes, body, signature});
     } else {
@@ -189,12 +227,13 @@ void FrameWriter::writeFrame(FrameHeader header, Bytes directory, Bytes body) {
     sequence_ = header.sequence;
     events_ += header.eventCount;
     if (header.type == FrameType::kBlob) ++blobs_;
-    if (!header.isSigned()) {
+    if (!header.endsEpoch()) {
       tree_.add(digest);
       return;
     }
     checkpoint_ = digest;
     ++epoch_;
+    if (witness_) witness_->publish({session_, epoch_, sequence_, digest});
     key_.advance();
     tree_.clear();
     epochStart_ = whole_;
@@ -217,6 +256,7 @@ void FrameWriter::write(std::initializer_list<Bytes> parts) {
         "the trace is whole up to this point; make room, or record to another file system");
   }
   for (Bytes part : parts) whole_ += part.size();
+  if (syncer_) syncer_->wrote();
 }
 
 void FrameWriter::check() {
@@ -229,7 +269,13 @@ void FrameWriter::fail(const Error& error) {
   failLocked(error);
 }
 
+void FrameWriter::checkSealed() {
+  std::lock_guard lock(mutex_);
+  if (afterSeal_) throw *afterSeal_;
+}
+
 void FrameWriter::failLocked(const Error& error) {
+  if (sealed_ && !afterSeal_) afterSeal_ = error;
   if (failure_) return;
   failure_ = error;
   failed_.store(true, std::memory_order_release);

@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -24,11 +25,25 @@
 #include "recorder/frame.h"
 #include "recorder/frame_tree.h"
 #include "recorder/keys.h"
+#include "recorder/syncer.h"
 #include "recorder/system.h"
+#include "recorder/witness.h"
 #include "schema/error.h"
 #include "schema/unique_fd.h"
 
 namespace airr {
+
+// What survives what: the death of this process, or also a loss of power (recorder/syncer.h).
+enum class Durability { kProcess, kPower };
+
+struct TraceOptions {
+  // The cores that blobs may be compressed on, 64 a word as for sched_setaffinity(2); the one that
+  // the calling thread is pinned to is left out if there is another. Empty: where the caller runs.
+  std::span<const uint64_t> workerAffinity;
+  Durability durability = Durability::kProcess;
+  std::string witness;  // file or URL that heads are published to (recorder/witness.h); or empty
+  System* system = &System::host();
+};
 
 class FrameWriter {
  public:
@@ -38,7 +53,8 @@ class FrameWriter {
 
   // As TraceWriter's constructor.
   FrameWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
-              System& system = System::host());
+              const TraceOptions& options = {});
+  ~FrameWriter();
 
   // `leaves`: their events are all of the frame's.
   void events(uint64_t rawSize, std::span<const Leaf> leaves, Encoding encoding, Bytes stored);
@@ -52,6 +68,13 @@ class FrameWriter {
   // Nothing can be appended afterwards: that is a failure from then on.
   void seal();
 
+  // Waits for the disk if that is further behind than Durability allows.
+  void keepUp();
+  // Waits until all is as durable as was asked for, and published.
+  void settle();
+
+  // Throws what failed after seal().
+  void checkSealed();
   // Throws the failure, if there was one.
   void check();
   bool failed() const { return failed_.load(std::memory_order_acquire); }
@@ -65,6 +88,7 @@ class FrameWriter {
   void appendSigned(FrameType type, Checkpoint checkpoint);
   void writeFrame(FrameHeader header, Bytes directory, Bytes body);
   bool epochIsFull();
+  void beginWitness(const std::string& place);
   void write(std::initializer_list<Bytes> parts);
   void failLocked(const Error& error);
 
@@ -74,6 +98,8 @@ class FrameWriter {
   std::atomic<bool> eventsWait_ = false;  // somebody is about to lock mutex_ for events
   std::atomic<bool> failed_ = false;      // failure_ is set and will not change
   std::optional<Error> failure_;
+  std::optional<Error> afterSeal_;
+  bool sealed_ = false;
 
   System& system_;
   UniqueFd file_;
@@ -91,6 +117,10 @@ class FrameWriter {
   Digest checkpoint_{};      // digest of the last checkpoint, or of the file header
   uint64_t epochStart_ = 0;  // offset
   int64_t epochBegan_ = 0;   // System::ticks()
+
+  std::array<uint8_t, kSessionIdSize> session_{};
+  std::unique_ptr<Syncer> syncer_;
+  std::unique_ptr<Witness> witness_;
 };
 
 }  // namespace airr

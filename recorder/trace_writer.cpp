@@ -25,16 +25,17 @@ Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t
 class TraceWriter::Impl {
  public:
   Impl(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
-       std::span<const uint64_t> workerAffinity, System& system)
+       const TraceOptions& options)
       : path_(path),
-        frames_(path, key, header, system),
-        blobs_(frames_, key.cache, workerAffinity) {}
+        frames_(path, key, header, options),
+        blobs_(frames_, key.cache, options.workerAffinity) {}
 
   ~Impl() {
     if (frames_.failed()) return;
     try {
       flush();
       blobs_.drain();
+      frames_.settle();
     } catch (const Error&) {
       // Nobody is left to tell; the trace has no seal, which its readers report.
     }
@@ -59,7 +60,10 @@ class TraceWriter::Impl {
   }
 
   void flush() {
-    guarded([&] { writeEvents(); });
+    guarded([&] {
+      writeEvents();
+      frames_.keepUp();
+    });
   }
 
   uint32_t addBlob(Bytes bytes) {
@@ -81,6 +85,8 @@ class TraceWriter::Impl {
       blobs_.drain();
       frames_.seal();
     });
+    frames_.settle();
+    frames_.checkSealed();
   }
 
   uint64_t eventCount() const { return events_; }
@@ -177,9 +183,8 @@ class TraceWriter::Impl {
 };
 
 TraceWriter::TraceWriter(const std::string& path, const SessionKey& key,
-                         capnp::MallocMessageBuilder& header,
-                         std::span<const uint64_t> workerAffinity, System& system)
-    : impl_(std::make_unique<Impl>(path, key, header, workerAffinity, system)) {}
+                         capnp::MallocMessageBuilder& header, const TraceOptions& options)
+    : impl_(std::make_unique<Impl>(path, key, header, options)) {}
 TraceWriter::~TraceWriter() = default;
 schema::Event::Builder TraceWriter::begin() { return impl_->begin(); }
 void TraceWriter::commit(Digested digested) { impl_->commit(digested); }

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "recorder/frame_writer.h"
 #include "recorder/keys.h"
 #include "recorder/system.h"
 
@@ -31,11 +32,9 @@ class TraceWriter {
  public:
   // Creates `path` (it must not be a directory; an existing file is replaced) and writes the
   // header. The header's keys are set here; its sessionId must be the one that `key` was derived
-  // for. `workerAffinity`: the cores that blobs may be compressed on, 64 a word as for
-  // sched_setaffinity(2); the one that the calling thread is pinned to is left out if there is
-  // another. Empty: where the caller runs.
+  // for.
   TraceWriter(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
-              std::span<const uint64_t> workerAffinity = {}, System& system = System::host());
+              const TraceOptions& options = {});
   ~TraceWriter();
   TraceWriter(const TraceWriter&) = delete;
   TraceWriter& operator=(const TraceWriter&) = delete;
@@ -45,9 +44,10 @@ class TraceWriter {
   schema::Event::Builder begin();
   void commit(Digested digested = Digested::kTogether);
 
-  // Writes the frame being filled to the file (write(2), not fsync). After it returns, everything
-  // committed so far survives the death of this process, but for blobs, which follow as they are
-  // compressed. Cheap when nothing is pending.
+  // Writes the frame being filled to the file. After it returns, everything committed so far
+  // survives the death of this process, but for blobs, which follow as they are compressed; with
+  // Durability::kPower, what is older than Syncer::kWithin also a loss of power. Cheap when nothing
+  // is pending.
   void flush();
 
   // Stores the bytes as a blob and returns its number. Its frame may come after those of the events
@@ -63,8 +63,8 @@ class TraceWriter {
   // it was read all the same, the writer fails.
   uint32_t addProgram(int fd);
 
-  // The seal: last frame, after which nothing can be written. Flushes and waits for the blobs; like
-  // flush(), no fsync.
+  // The seal: last frame, after which nothing can be written. Flushes, and waits for the blobs, for
+  // the disk if so asked for, and for the witness.
   void seal();
 
   uint64_t eventCount() const;

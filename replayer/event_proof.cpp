@@ -54,6 +54,7 @@ Found find(const TraceFile& file, uint64_t event) {
   FrameScanner::Position before = scanner.position();
   while (const auto frame = scanner.next()) {
     const FrameHeader& header = frame->header;
+    if (header.type == FrameType::kRedaction) break;
     if (header.isSigned()) {
       found.checkpoints.push_back({*frame, tag});
       if (met) return found;
@@ -236,7 +237,7 @@ class Checker {
       }
       const FrameHeader header = FrameHeader::decode(*bytes);
       const Bytes body = bytesOf(one.getBody());
-      if (!header.isSigned() || header.bodySize != body.size()) {
+      if (!header.endsEpoch() || header.bodySize != body.size()) {
         throw unreadable("a checkpoint is not whole");
       }
       last = Checkpoint::decode(header.type, body);

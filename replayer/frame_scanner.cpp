@@ -6,7 +6,8 @@ namespace airr {
 namespace {
 
 constexpr size_t kReadAhead = 256 << 10;
-constexpr size_t kPeek = 4 << 10;            // after a gap, which often is before another
+constexpr size_t kPeek = 4 << 10;  // after a gap, which often is before another
+constexpr const char* kOver = "nothing but redactions may follow the seal, or a redaction";
 constexpr uint64_t kMaxZeroTail = 64 << 20;  // a sparse file must not keep us reading
 
 }  // namespace
@@ -26,19 +27,24 @@ std::optional<ScannedFrame> FrameScanner::next() {
     return airr::tampered(file_, *fault_);
   };
   const uint64_t left = file_.size() - frame.start;
-  if (at_.last.type == FrameType::kSeal && at_.last.sequence > 0) {
-    if (left > 0) throw tampered(file_.size(), "nothing may follow the seal");
-    return endsWith(TraceEnd::kSealed);
+  const bool over = at_.sealed || at_.redacted;
+  if (left == 0) return endsWith(at_.sealed ? TraceEnd::kSealed : TraceEnd::kUnsealed);
+  if (left < kFrameHeaderSize) {
+    if (over) throw tampered(file_.size(), kOver);
+    return endsWith(TraceEnd::kTruncated);
   }
-  if (left == 0) return endsWith(TraceEnd::kUnsealed);
-  if (left < kFrameHeaderSize) return endsWith(TraceEnd::kTruncated);
 
   std::ranges::copy(fetch(frame.start, kFrameHeaderSize), frame.bytes.begin());
   if (const char* fault = FrameHeader::fault(frame.bytes)) {
+    if (over) throw tampered(file_.size(), kOver);
     if (isZeroToEnd(frame.start)) return endsWith(TraceEnd::kTruncated);
     throw tampered(file_.size(), fault);
   }
   const FrameHeader& header = frame.header = FrameHeader::decode(frame.bytes);
+  if (over &&
+      (header.type != FrameType::kRedaction || header.storedSize() > left - kFrameHeaderSize)) {
+    throw tampered(file_.size(), kOver);
+  }
   if (header.storedSize() > left - kFrameHeaderSize) return endsWith(TraceEnd::kTruncated);
   frame.directory = frame.start + kFrameHeaderSize;
   frame.body = frame.directory + header.directorySize;
@@ -56,6 +62,8 @@ std::optional<ScannedFrame> FrameScanner::next() {
       throw tampered(frame.stop, "its totals are not those of the file");
     }
   }
+  if (header.type == FrameType::kSeal) at_.sealed = true;
+  if (header.type == FrameType::kRedaction) at_.redacted = true;
   if (header.type == FrameType::kPart) at_.partsOpen = true;
   if (header.type == FrameType::kBlob) {
     at_.partsOpen = false;

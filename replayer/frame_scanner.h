@@ -40,6 +40,8 @@ class FrameScanner {
     FrameHeader last;     // before the first, a frame 0 without events
     uint32_t blobs = 0;
     bool partsOpen = false;  // of a blob that is still to come
+    bool sealed = false;
+    bool redacted = false;  // a redaction came
   };
 
   explicit FrameScanner(const TraceFile& file);

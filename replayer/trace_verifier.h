@@ -16,15 +16,19 @@
 #include "recorder/keys.h"
 #include "recorder/signing.h"
 #include "replayer/frame_scanner.h"
+#include "replayer/redaction.h"
 #include "replayer/trace_reader.h"
 #include "schema/error.h"
 
 namespace airr {
 
+// `redactor`: whose redactions count, besides the recorder's own.
 struct VerifyWith {
   const KeyStore* keys = nullptr;      // the root key: both tags and signatures are checked
   std::optional<PublicKey> publicKey;  // else signatures only
-  unsigned threads = 0;                // 0: as many as there are CPUs for this process
+  std::optional<PublicKey> redactor;
+  std::string witness;   // file or URL to compare with (recorder/witness.h); or empty
+  unsigned threads = 0;  // 0: as many as there are CPUs for this process
 };
 
 struct Verification {
@@ -39,7 +43,8 @@ struct Verification {
     uint64_t start = 0, stop = 0;                       // bytes
     Digest digest{};                                    // what a witness publishes
   };
-  // kSuccess: intact and sealed; kUnsealed: intact up to its end; kTampered.
+  // kSuccess: intact and sealed; kUnsealed: intact up to its end; kTampered; kWitness: the witness
+  // has seen another trace, or more of it.
   ExitCode verdict = ExitCode::kTampered;
   TraceEnd end = TraceEnd::kTruncated;
   uint64_t fileSize = 0;
@@ -47,7 +52,10 @@ struct Verification {
   Extent proved;         // by the key at hand
   Extent signedPart;     // by checkpoints
   uint64_t removed = 0;  // bodies of blobs and parts that were taken out, among what is proved
+  std::vector<RedactionRecord> redactions;
   std::vector<Covered> checkpoints;
+  uint64_t witnessed = 0;    // heads of the witness that are this trace's
+  std::string witnessFault;  // what is wrong with them; or empty
   // What was altered. With the public key alone it may be known only up to the frames of a
   // checkpoint.
   std::optional<FrameFault> fault;

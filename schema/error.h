@@ -16,6 +16,7 @@ enum class ExitCode : int {
   kUnsealed = 110,        // verify: intact up to the end, but the trace has no seal
   kTampered = 111,        // verify: a frame is altered, missing, or out of place
   kWrongKey = 112,        // the key at hand did not authenticate this trace
+  kWitness = 113,         // verify: the witness has seen another trace, or more of it
   kPolicy = 115,          // a policy cannot be read, or is not one
   kJudged = 116,          // judge: the new policy decides otherwise
   kPolicyTest = 117,      // policy test: a test or an example failed

@@ -23,6 +23,7 @@ Command addReplay(CLI::App& app);
 Command addVerify(CLI::App& app);
 Command addProve(CLI::App& app);
 Command addKey(CLI::App& app);
+Command addRedact(CLI::App& app);
 Command addInspect(CLI::App& app);
 Command addClassify(CLI::App& app, const std::vector<std::string>& program);
 Command addSyscalls(CLI::App& app);

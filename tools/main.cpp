@@ -91,6 +91,7 @@ int run(int argc, char** argv) {
   add("replay", "Run a recorded program again, exactly, with no effect on the world.", addReplay);
   add("verify", "Prove that a trace is whole and unaltered.", addVerify);
   add("prove", "Write a standalone proof of one event.", addProve);
+  add("redact", "Take blobs out of a trace, verifiably.", addRedact);
   add("key", "Make, show, rotate the key, or export its public half.", addKey);
   add("inspect", "Show what a session did: a summary, or its events.", addInspect);
   add("policy", "Check, test, explain and format policies.", addPolicy);

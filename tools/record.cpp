@@ -26,6 +26,8 @@ struct Options {
   bool noShim = false;
   bool noPin = false;
   std::string policy;
+  std::string durability = "process";
+  std::string witness;
 };
 
 std::string shimFor(const Options& options) {
@@ -111,6 +113,15 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       ->type_name("NAME|FILE");
   app.add_flag("--no-pin", options->noPin,
                "Let the session use all CPUs (it stops faster when kept on one)");
+  app.add_option(
+         "--durability", options->durability,
+         "What the trace survives: airr's death (process), or a loss of power, but for the\n"
+         "last 20 ms (power)")
+      ->check(CLI::IsMember({"process", "power"}))
+      ->capture_default_str();
+  app.add_option("--witness", options->witness,
+                 "Publish the trace's head there at every checkpoint (verify --witness)")
+      ->type_name("FILE|URL");
   auto* shim = app.add_option("--shim", options->shim, "Path of libairr.so")->type_name("FILE");
   app.add_flag("--no-shim", options->noShim,
                "Record without the shim: as exact, with fewer names for what happened")
@@ -126,6 +137,8 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
     return passThrough(record({.tracePath = options->output,
                                .command = program,
                                .shimPath = shimFor(*options),
+                               .powerSafe = options->durability == "power",
+                               .witness = options->witness,
                                .pin = !options->noPin,
                                .policy = policyFor(*options)}));
   };

@@ -27,6 +27,8 @@ struct Options {
   std::string trace;
   std::string publicKey;
   std::string proof;
+  std::string redactor;
+  std::string witness;
   unsigned threads = 0;
   bool content = false;
   bool json = false;
@@ -40,7 +42,8 @@ struct Report {
 
 Report verify(const Options& options) {
   Report report;
-  VerifyWith with{.threads = options.threads};
+  VerifyWith with{.witness = options.witness, .threads = options.threads};
+  if (!options.redactor.empty()) with.redactor = loadPublicKey(options.redactor);
   OpenTrace trace;
   if (options.publicKey.empty()) {
     trace = openAuthenticated(options.trace);
@@ -71,6 +74,8 @@ const char* verdictName(ExitCode code) {
       return "tampered";
     case ExitCode::kWrongKey:
       return "wrong-key";
+    case ExitCode::kWitness:
+      return "witness";
     case ExitCode::kUnreadable:
       return "unreadable";
     case ExitCode::kVersion:
@@ -121,8 +126,18 @@ void printText(const Report& report, const Options& options) {
     std::cout << "  unproved  " << frameRange(proved.frames + 1, proof.whole.frames)
               << ": no checkpoint covers them\n";
   }
-  if (proof.removed > 0) {
-    std::cout << "  redacted  " << plural(proof.removed, "frame") << " without its content\n";
+  for (const RedactionRecord& redaction : proof.redactions) {
+    std::cout << "  redacted  " << plural(redaction.blobs.size(), "blob") << " by "
+              << printable(redaction.by) << " (" << fingerprint(redaction.publicKey) << ") on "
+              << utcTime(redaction.time);
+    if (!redaction.reason.empty()) std::cout << ": " << printable(redaction.reason);
+    std::cout << '\n';
+  }
+  if (!options.witness.empty()) {
+    std::cout << "  witness   "
+              << (proof.witnessFault.empty() ? plural(proof.witnessed, "head") + " that it has seen"
+                                             : "DISAGREES: " + proof.witnessFault)
+              << '\n';
   }
   if (report.content) {
     const ContentCheck& content = *report.content;
@@ -168,6 +183,25 @@ nlohmann::json toJson(const Report& report, const Options& options) {
       {"content", nullptr},
       {"command", report.command},
       {"started", report.started}};
+  json["redactions"] = nlohmann::json::array();
+  for (const RedactionRecord& redaction : proof.redactions) {
+    nlohmann::json blobs = nlohmann::json::array();
+    for (const auto& [blob, why] : redaction.blobs) {
+      blobs.push_back({{"blob", blob}, {"why", jsonText(why)}});
+    }
+    json["redactions"].push_back({{"frame", redaction.frame},
+                                  {"time", utcTime(redaction.time)},
+                                  {"by", jsonText(redaction.by)},
+                                  {"reason", jsonText(redaction.reason)},
+                                  {"publicKey", hex(redaction.publicKey.data(), 32)},
+                                  {"blobs", std::move(blobs)}});
+  }
+  json["witness"] = nullptr;
+  if (!options.witness.empty()) {
+    json["witness"] = {{"heads", proof.witnessed},
+                       {"fault", proof.witnessFault.empty() ? nlohmann::json(nullptr)
+                                                            : nlohmann::json(proof.witnessFault)}};
+  }
   for (const auto& covered : proof.checkpoints) {
     json["checkpoints"].push_back({{"epoch", covered.epoch},
                                    {"firstFrame", covered.firstFrame},
@@ -245,7 +279,7 @@ Error tamperedTrace(const Options& options, const Verification& proof) {
 }
 
 int run(const Options& options) {
-  std::optional<Error> tampered;
+  std::optional<Error> fault;
   try {
     if (options.proof.empty() == options.trace.empty()) {
       throw Error(ExitCode::kFailure, "verify: give either a trace or --proof",
@@ -261,8 +295,16 @@ int run(const Options& options) {
     } else {
       printText(report, options);
     }
-    if (!report.proof.fault) return static_cast<int>(report.proof.verdict);
-    tampered = tamperedTrace(options, report.proof);
+    if (report.proof.fault) {
+      fault = tamperedTrace(options, report.proof);
+    } else if (!report.proof.witnessFault.empty()) {
+      fault = Error(ExitCode::kWitness,
+                    "'" + options.trace + "' is not what the witness '" + options.witness +
+                        "' has seen: " + report.proof.witnessFault,
+                    "the trace by itself is consistent; whoever made it had its keys");
+    } else {
+      return static_cast<int>(report.proof.verdict);
+    }
   } catch (const Error& error) {
     if (options.json) {
       std::cout << dump({{"verdict", verdictName(error.code())},
@@ -271,7 +313,7 @@ int run(const Options& options) {
     }
     throw;
   }
-  throw *tampered;
+  throw *fault;
 }
 
 }  // namespace
@@ -287,13 +329,20 @@ Command addVerify(CLI::App& app) {
   app.add_option("--jobs", options->threads, "Threads; all CPUs if it is not given")
       ->type_name("N")
       ->check(CLI::Range(1, 256));
+  app.add_option("--witness", options->witness,
+                 "Compare with what this witness has seen (record --witness)")
+      ->type_name("FILE|URL");
+  app.add_option("--redactor", options->redactor,
+                 "Public key of somebody else than the recorder who may redact")
+      ->type_name("FILE");
   app.add_option("--proof", options->proof, "Verify a proof that 'airr prove' wrote, not a trace")
       ->type_name("FILE");
   app.add_option("trace", options->trace, "Trace to verify")->type_name("TRACE");
   app.footer(
       "Exits with 0 if the trace is intact and sealed, 110 if it is unsealed or truncated, 111 if\n"
       "it was altered, 112 if the key at hand is not the one that it was recorded with, 121 if it\n"
-      "is no trace. The public key alone proves what checkpoints cover; the root key every frame.");
+      "is no trace, 113 if the witness disagrees. The public key alone proves what checkpoints "
+      "cover; the root key every frame.");
   return [options] { return run(*options); };
 }
 

@@ -18,13 +18,14 @@ import sys
 
 import cases
 import check_command
+import check_evidence
 import check_kill
 import check_terminal
 import server
 from session import Failure, Place, check, compare, shown
 
 SKIPPED = 77
-CHECKS = {**check_command.CHECKS, **check_kill.CHECKS, **check_terminal.CHECKS}
+CHECKS = {**check_command.CHECKS, **check_evidence.CHECKS, **check_kill.CHECKS, **check_terminal.CHECKS}
 LONG_CHECKS = {"kill.mediator": 300}
 
 

@@ -70,7 +70,7 @@ Seeds proofSeeds() {
 const std::vector<Target>& targets() {
   static const std::vector<Target> all = {{"trace", trace, traceSeeds},
                                           {"frame", frame, frameSeeds},
-                                          {"key_file", keyFile, keyFileSeeds},
+                                          {"key_file", key_file, keyFileSeeds},
                                           {"proof", proof, proofSeeds}};
   return all;
 }

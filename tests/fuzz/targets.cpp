@@ -102,7 +102,7 @@ void frame(Bytes bytes) {
   }
 }
 
-void keyFile(Bytes bytes) {
+void key_file(Bytes bytes) {
   if (const auto key = KeyFile::decode(bytes)) {
     const auto encoded = key->encode();
     if (!std::ranges::equal(encoded, bytes)) std::abort();

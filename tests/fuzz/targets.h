@@ -21,7 +21,7 @@ struct Target {
 
 void trace(Bytes);
 void frame(Bytes);
-void keyFile(Bytes);
+void key_file(Bytes);
 void proof(Bytes);
 
 const std::vector<Target>& targets();

@@ -55,7 +55,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   auto unchanged = [](FrameHeader&) {};
   EXPECT_EQ(fault(unchanged), nullptr);
   EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(0); }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(6); }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(7); }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kPlain; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kSame; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.removed = true; }), nullptr);
@@ -139,6 +139,12 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   for (uint64_t size : {0, 80, 104, 111, 113, 208}) {
     EXPECT_NE(fault([&](auto& h) { plain(h, FrameType::kCheckpoint, size); }), nullptr) << size;
   }
+
+  auto redaction = [&](FrameHeader& h) { plain(h, FrameType::kRedaction, 80); };
+  EXPECT_EQ(fault(redaction), nullptr);
+  EXPECT_NE(fault([&](auto& h) { redaction(h), h.removed = true; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { plain(h, FrameType::kRedaction, 81); }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { plain(h, FrameType::kRedaction, kMaxRedaction + 8); }), nullptr);
 
   for (size_t at : {0, 1, 2, 3, 5}) {
     HeaderBytes bytes = encoded(sample());

@@ -1,6 +1,9 @@
 #include "recorder/keys.h"
 
+#include <map>
+
 #include "recorder/digest.h"
+#include "recorder/guarded_places.h"
 #include "tests/recorder/trace_fixture.h"
 
 namespace airr {
@@ -91,6 +94,27 @@ TEST_F(KeysTest, DefaultPathFollowsTheEnvironment) {
   EXPECT_EQ(KeyStore::defaultPath(), "/c/.local/share/airr/root.key");
   ::unsetenv("HOME");
   EXPECT_EQ(errorOf([] { KeyStore::defaultPath(); }).code(), ExitCode::kFailure);
+}
+
+TEST_F(KeysTest, GuardedPlacesAreAllThatASessionMustNotReach) {
+  ::setenv("AIRR_KEY_FILE", path("airr/root.key").c_str(), 1);
+  std::map<std::string, GuardedPlace::Kind> kinds;
+  for (const GuardedPlace& place : guardedPlaces("sub/../trace.cap", path("witness"))) {
+    EXPECT_TRUE(place.path.starts_with("/")) << place.path;
+    kinds[place.path] = place.kind;
+  }
+  using Kind = GuardedPlace::Kind;
+  EXPECT_EQ(kinds.at(std::filesystem::current_path() / "trace.cap"), Kind::kFile);
+  EXPECT_EQ(kinds.at(path("witness")), Kind::kFile);
+  EXPECT_EQ(kinds.at(path("airr/root.key")), Kind::kPrefix);
+  EXPECT_EQ(kinds.at(path("airr")), Kind::kTree);
+  EXPECT_EQ(kinds.at(path("cache")), Kind::kTree);
+  ::setenv("AIRR_KEY_FILE", path("my.key").c_str(), 1);  // beside other things
+  for (const GuardedPlace& place : guardedPlaces("trace.cap", "http://host/")) {
+    EXPECT_NE(place.path, directory_);
+    EXPECT_EQ(place.path.find("host"), std::string::npos);
+  }
+  ::unsetenv("AIRR_KEY_FILE");
 }
 
 }  // namespace

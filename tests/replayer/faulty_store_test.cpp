@@ -57,7 +57,7 @@ class FaultyStoreTest : public EvidenceTest {
     try {
       capnp::MallocMessageBuilder header;
       fillHeader(header);
-      TraceWriter writer(file_, sessionKey(), header, {}, system);
+      TraceWriter writer(file_, sessionKey(), header, {.system = &system});
       for (uint32_t i = 1; i <= 40; ++i) {
         if (i % 10 == 0) {
           const ByteVector blob = noise(300'000, i);

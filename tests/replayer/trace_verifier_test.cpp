@@ -120,7 +120,7 @@ TEST_F(TraceVerifierTest, AnotherKeyIsToldFromTampering) {
             ExitCode::kWrongKey);
 }
 
-TEST_F(TraceVerifierTest, RemovedBodiesLeaveTheProofWhole) {
+TEST_F(TraceVerifierTest, RemovedBodiesWantARedaction) {
   ByteVector bytes = original_;
   uint64_t removed = 0;
   for (auto frame = frames_.rbegin(); frame != frames_.rend(); ++frame) {
@@ -136,8 +136,11 @@ TEST_F(TraceVerifierTest, RemovedBodiesLeaveTheProofWhole) {
   }
   put(bytes);
   for (const Verification& proof : {withRootKey(file_), withPublicKey(file_)}) {
-    EXPECT_EQ(proof.verdict, ExitCode::kSuccess);
+    EXPECT_EQ(proof.verdict, ExitCode::kTampered);
     EXPECT_EQ(proof.removed, removed);
+    ASSERT_TRUE(proof.fault);
+    EXPECT_NE(proof.fault->why.find("no redaction"), std::string::npos) << proof.fault->why;
+    EXPECT_EQ(proof.proved.bytes, bytes.size());
   }
 }
 
@@ -216,7 +219,7 @@ TEST_F(TraceVerifierTest, TheCurrentEpochsKeysAlterNoEarlierEpochUnseen) {
   {
     capnp::MallocMessageBuilder header;
     fillHeader(header);
-    FrameWriter frames(file_, sessionKey(), header, system);
+    FrameWriter frames(file_, sessionKey(), header, {.system = &system});
     EventCompressor compressor;
     for (int epoch = 0; epoch < 3; ++epoch) {
       for (int i = 0; i < 4; ++i) {
@@ -291,7 +294,7 @@ TEST_F(TraceVerifierTest, TimeEndsAnEpoch) {
   } clock;
   capnp::MallocMessageBuilder header;
   fillHeader(header);
-  TraceWriter writer(file_, sessionKey(), header, {}, clock);
+  TraceWriter writer(file_, sessionKey(), header, {.system = &clock});
   writeNote(writer, 1, "a");
   writer.flush();
   EXPECT_EQ(withPublicKey(file_).proved.events, 0u);
