@@ -164,6 +164,7 @@ struct Task {
   syscalls::Call call;  // as the task made it
   const syscalls::Syscall* model = nullptr;
   uint64_t inputHash = 0;
+  std::string lookedUp;  // the absolute path that the current call named, if the mediator looked it up
   syscalls::Lengths lengths;
   syscalls::Redirect redirect;
   Address scratch;

@@ -103,6 +103,7 @@ void Recording::enterCall(Task& task) {
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;
   task.stream = 0;
+  task.lookedUp.clear();
   const bool restarting = task.restartable && task.call.number == SYS_restart_syscall;
   if (!restarting) {
     if (task.scratch) task.space->scratch.release(task.scratch);
@@ -172,6 +173,7 @@ void Recording::answer(Task& task, int64_t result, Syscall::Handling handling) {
   fillCall(task, call, Syscall::Phase::WHOLE);
   call.setHandling(handling);
   call.setResult(result);
+  if (!task.lookedUp.empty()) call.setPath(task.lookedUp);
   task.outputCall = task.call;
   task.outputModel = task.model;
   fillOutputs(task, call, result);

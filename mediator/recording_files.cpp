@@ -50,6 +50,7 @@ UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, in
   std::string name;
   if (!task.process->plain || !task.tracee.readString({path}, name, PATH_MAX) || name.empty())
     return {};
+  task.lookedUp = resolvePath(task, dirfd, name);
   int from = AT_FDCWD;
   if (name[0] != '/') {
     if (dirfd == AT_FDCWD) {

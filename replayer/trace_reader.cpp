@@ -1,5 +1,6 @@
 #include "replayer/trace_reader.h"
 
+#include <cstring>
 #include <utility>
 
 #include "replayer/trace_reader_blobs.h"
@@ -30,6 +31,25 @@ class TraceReader::Impl {
         eventsLeft_ = frames_->eventCount();
       }
       return readEvent();
+    } catch (const Error& error) {
+      failure_ = error;
+      throw;
+    }
+  }
+
+  bool nextFrame(EventFrame& frame) {
+    if (failure_) throw *failure_;
+    try {
+      do {
+        if (!frames_->next(blobs_)) return false;
+      } while (frames_->events().size() == 0);
+      const auto events = frames_->events();
+      frame.words.resize(events.size());
+      std::memcpy(frame.words.data(), events.begin(), events.size() * sizeof(capnp::word));
+      frame.firstEvent = eventNumber_ + 1;
+      frame.count = frames_->eventCount();
+      eventNumber_ += frame.count;
+      return true;
     } catch (const Error& error) {
       failure_ = error;
       throw;
@@ -118,6 +138,7 @@ TraceReader::~TraceReader() = default;
 schema::Header::Reader TraceReader::header() const { return impl_->header(); }
 bool TraceReader::authenticated() const { return impl_->authenticated(); }
 std::optional<schema::Event::Reader> TraceReader::next() { return impl_->next(); }
+bool TraceReader::nextFrame(EventFrame& frame) { return impl_->nextFrame(frame); }
 uint64_t TraceReader::eventNumber() const { return impl_->eventNumber(); }
 void TraceReader::rewind() { impl_->rewind(); }
 TraceEnd TraceReader::end() const { return impl_->end(); }

@@ -36,6 +36,14 @@ class TraceReader {
 
   // The next event in the order of the file, or nothing at the end.
   std::optional<schema::Event::Reader> next();
+  // A whole frame of events, for who wants to look at them elsewhere: a copy, verified as with next().
+  // False at the end. Not to be mixed with next().
+  struct EventFrame {
+    std::vector<uint64_t> words;  // Cap'n Proto messages, one behind the other
+    uint64_t firstEvent = 0;      // number of the first
+    uint32_t count = 0;
+  };
+  bool nextFrame(EventFrame& frame);
   // Number of the event that next() returned last; the first is 1.
   uint64_t eventNumber() const;
   // Back to the first event.

@@ -95,6 +95,8 @@ class Gatherer {
         break;
       case schema::Event::SHARED_OBJECT:
       case schema::Event::GATE_YIELD:
+      case schema::Event::POLICY:
+      case schema::Event::DECISION:
         break;
     }
   }

@@ -94,6 +94,8 @@ int run(int argc, char** argv) {
   add("redact", "Take blobs out of a trace, verifiably.", addRedact);
   add("key", "Make, show, rotate the key, or export its public half.", addKey);
   add("inspect", "Show what a session did: a summary, or its events.", addInspect);
+  add("judge", "Decide a recorded session again, under another policy, without running it.",
+      addJudge);
   add("policy", "Check, test, explain and format policies.", addPolicy);
   add("classify", "Say what a command is for: its classes, and why.",
       [&](CLI::App& sub) { return addClassify(sub, program); });

@@ -1,0 +1,623 @@
+#include "mediator/facts/session_facts.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/facts/name_answers.h"
+#include "policies/action_record.h"
+#include "policies/bindings.h"
+#include "schema/error.h"
+
+namespace airr::facts {
+
+using policies::Action;
+using policies::ActionKind;
+using policies::Fact;
+using policies::IpAddress;
+
+namespace {
+
+constexpr size_t kMaxDescriptors = 1 << 16;
+constexpr size_t kMaxLineage = 32;
+constexpr size_t kMaxHosts = 100'000;
+constexpr size_t kMaxTasks = 1'000'000;
+
+bool isFailure(int64_t result) { return result < 0 && result >= -4095; }
+
+bool opens(uint64_t number) {
+  switch (number) {
+    case SYS_open:
+    case SYS_openat:
+    case SYS_openat2:
+    case SYS_creat:
+    case SYS_open_by_handle_at:
+      return true;
+    default:
+      return false;
+  }
+}
+bool executes(uint64_t number) { return number == SYS_execve || number == SYS_execveat; }
+
+// A path that is canonical by name needs no copy.
+bool isCanonical(std::string_view path) {
+  if (path.size() > 1 && path.ends_with('/')) return false;
+  for (size_t at = path.find('/'); at != std::string_view::npos; at = path.find('/', at + 1)) {
+    const std::string_view rest = path.substr(at + 1);
+    if (rest.starts_with('/') || rest == "." || rest == ".." || rest.starts_with("./") ||
+        rest.starts_with("../"))
+      return false;
+  }
+  return true;
+}
+
+struct Descriptor {
+  bool open = false;
+  std::string path;
+  std::optional<policies::Family> family;
+  std::optional<policies::SocketType> type;
+  bool isInside = false;
+  IpAddress peer;
+  uint16_t peerPort = 0;
+};
+
+struct IpHash {
+  size_t operator()(const IpAddress& address) const {
+    return (address.high ^ address.low * 0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd;
+  }
+};
+
+}  // namespace
+
+using Descriptors = std::vector<Descriptor>;
+
+struct Process {
+  uint32_t number = 0;
+  std::string_view exe;
+  std::vector<std::string_view> lineage;
+  std::shared_ptr<Descriptors> descriptors = std::make_shared<Descriptors>();
+};
+
+class SessionFacts::Impl {
+ public:
+  void observe(const Step& step, const Observer& observer) {
+    observer_ = &observer;
+    if (step.kind == Step::Kind::kPolicy) {
+      if (observer.policy) observer.policy(step);
+      return;
+    }
+    if (step.task == 0) return;
+    Task& task = taskOf(step.task);
+    switch (step.kind) {
+      case Step::Kind::kCall:
+        onCall(step, task);
+        break;
+      case Step::Kind::kExec:
+        onExec(step, task);
+        break;
+      case Step::Kind::kEnd:
+        onEnd(step, task);
+        break;
+      case Step::Kind::kDecision:
+        task.decision.assign(step.message.begin(), step.message.end());
+        break;
+      case Step::Kind::kPolicy:
+        break;
+    }
+  }
+
+  void finish(const Observer& observer) {
+    observer_ = &observer;
+    for (auto& [number, task] : tasks_)
+      if (task.held) emitHeld(number, task, -EINTR);
+  }
+
+ private:
+  // A call that has begun, with what must be known after the step is gone.
+  struct Begun {
+    syscalls::Call call;
+    uint64_t event = 0;
+    std::string path, other;
+  };
+  struct Task {
+    std::shared_ptr<Process> process;
+    std::optional<Begun> inside;
+    bool held = false;               // the deed of `inside` waits for its result
+    std::vector<uint64_t> decision;  // of the next call; a flat message
+  };
+
+  std::string_view intern(std::string_view text) {
+    const auto found = names_.find(text);
+    if (found != names_.end()) return *found;
+    return *names_.emplace(text).first;
+  }
+
+  Task& taskOf(uint32_t number) {
+    if (lastTask_ != nullptr && lastNumber_ == number) return *lastTask_;
+    auto found = tasks_.find(number);
+    if (found == tasks_.end()) {
+      if (tasks_.size() >= kMaxTasks)
+        throw Error(ExitCode::kTampered, "the trace has more than a million tasks at once");
+      found = tasks_.try_emplace(number).first;
+      // A child can be heard of before its parent's call has named it.
+      const auto parent = spawning_.empty() ? tasks_.end() : tasks_.find(*spawning_.begin());
+      if (parent != tasks_.end() && parent->second.inside) {
+        const Begun call = *parent->second.inside;
+        spawning_.erase(spawning_.begin());
+        adopt(number, found->second, parent->second, call.call);
+      } else {
+        found->second.process = std::make_shared<Process>();
+        found->second.process->number = number;
+      }
+    }
+    lastNumber_ = number;
+    return *(lastTask_ = &found->second);
+  }
+
+  static uint64_t cloneFlags(const syscalls::Call& call) {
+    return call.number == SYS_clone   ? call.arguments[0]
+           : call.number == SYS_vfork ? CLONE_VFORK
+                                      : 0;
+  }
+
+  void adopt(uint32_t number, Task& child, const Task& parent, const syscalls::Call& call) {
+    const uint64_t flags = cloneFlags(call);
+    if ((flags & CLONE_THREAD) != 0) {
+      child.process = parent.process;
+      return;
+    }
+    auto process = std::make_shared<Process>(*parent.process);
+    process->number = number;
+    if (process->lineage.size() < kMaxLineage && !process->exe.empty())
+      process->lineage.insert(process->lineage.begin(), process->exe);
+    if ((flags & CLONE_FILES) == 0)
+      process->descriptors = std::make_shared<Descriptors>(*process->descriptors);
+    child.process = std::move(process);
+    if (observer_->spawned) observer_->spawned(parent.process->number, number);
+  }
+
+  Descriptor* descriptor(Task& task, uint64_t fd) {
+    Descriptors& all = *task.process->descriptors;
+    return fd < all.size() && all[fd].open ? &all[fd] : nullptr;
+  }
+  Descriptor* openDescriptor(Task& task, int64_t fd) {
+    if (fd < 0 || static_cast<size_t>(fd) >= kMaxDescriptors) return nullptr;
+    Descriptors& all = *task.process->descriptors;
+    if (static_cast<size_t>(fd) >= all.size()) all.resize(static_cast<size_t>(fd) + 8);
+    Descriptor& one = all[static_cast<size_t>(fd)];
+    one = Descriptor{};
+    one.open = true;
+    return &one;
+  }
+  void closeDescriptors(Task& task, uint64_t first, uint64_t last) {
+    Descriptors& all = *task.process->descriptors;
+    for (uint64_t fd = first; fd <= last && fd < all.size(); ++fd) all[fd] = Descriptor{};
+  }
+
+  void onCall(const Step& step, Task& task) {
+    if (step.phase == Step::Phase::kLeave) {
+      if (!task.inside || task.inside->call.number != step.call.number) return;
+      if (task.held) {
+        if (!step.path.empty()) task.inside->path = step.path;
+        emitHeld(step.task, task, step.result);
+      }
+      const Begun begun = std::move(*task.inside);
+      task.inside.reset();
+      const bool awaited = spawning_.erase(step.task) != 0;
+      Step whole = step;
+      whole.call = begun.call;
+      whole.path = begun.path;
+      if (!awaited) whole.child = tasks_.contains(step.child) ? 0 : step.child;
+      return settle(whole, task);
+    }
+    if (task.held) emitHeld(step.task, task, -EINTR);
+    spawning_.erase(step.task);
+    const bool entered = step.phase == Step::Phase::kEnter;
+    if (step.refused) {
+      task.inside.reset();
+      task.decision.clear();
+      return;
+    }
+    if (entered) {
+      task.inside = Begun{step.call, step.event, std::string(step.path), std::string(step.other)};
+      if (step.call.number == SYS_clone || step.call.number == SYS_fork ||
+          step.call.number == SYS_vfork)
+        spawning_.insert(step.task);
+      if (opens(step.call.number) || executes(step.call.number)) {
+        task.held = true;
+        return;
+      }
+      // Until it is known otherwise, it happens.
+      return emit(step.task, task, step.event, step.call, step.path, step.other, 0, nullptr);
+    }
+    task.inside.reset();
+    emit(step.task, task, step.event, step.call, step.path, step.other, step.result, nullptr);
+    settle(step, task);
+  }
+
+  void emitHeld(uint32_t number, Task& task, int64_t result) {
+    task.held = false;
+    const Begun& begun = *task.inside;
+    emit(number, task, begun.event, begun.call, begun.path, begun.other, result, nullptr);
+  }
+
+  void onExec(const Step& step, Task& task) {
+    const uint32_t former = step.child != 0 ? step.child : step.task;
+    Task* caller = &task;
+    if (former != step.task) {
+      if (const auto found = tasks_.find(former); found != tasks_.end()) caller = &found->second;
+    }
+    if (caller->held && caller->inside && executes(caller->inside->call.number)) {
+      caller->held = false;
+      const Begun& begun = *caller->inside;
+      emit(former, *caller, begun.event, begun.call, begun.path, begun.other, 0, &step);
+    } else if (task.process->exe.empty()) {
+      emitFirst(step, task);
+    }
+    caller->inside.reset();
+    Process& process = *task.process;
+    process.exe = intern(step.path);
+    // Descriptors that close on exec stay here: the record does not tell them apart, and a number
+    // that is used again is known anew.
+    if (process.descriptors.use_count() > 1)
+      process.descriptors = std::make_shared<Descriptors>(*process.descriptors);
+  }
+
+  // The program with which the session began: nobody's call.
+  void emitFirst(const Step& step, Task& task) {
+    syscalls::Call call;
+    call.number = SYS_execve;
+    emit(step.task, task, step.event, call, step.path, {}, 0, &step);
+  }
+
+  void onEnd(const Step& step, Task& task) {
+    if (task.held) emitHeld(step.task, task, -EINTR);
+    const uint32_t process = task.process->number;
+    const bool last = step.lastOfProcess;
+    spawning_.erase(step.task);
+    tasks_.erase(step.task);
+    lastTask_ = nullptr;
+    if (last && observer_->ended) observer_->ended(process);
+  }
+
+  // What a call that has returned leaves behind.
+  void settle(const Step& step, Task& task) {
+    const uint64_t* a = step.call.arguments;
+    const int64_t result = step.result;
+    switch (step.call.number) {
+      case SYS_connect:
+      case SYS_sendto:
+        notePeer(step, task);
+        return;
+      case SYS_recvfrom:
+      case SYS_recvmsg:
+      case SYS_read:
+        noteNames(step, task);
+        return;
+      default:
+        break;
+    }
+    if (isFailure(result)) return;
+    switch (step.call.number) {
+      case SYS_open:
+      case SYS_openat:
+      case SYS_openat2:
+      case SYS_creat:
+      case SYS_open_by_handle_at:
+        if (Descriptor* fd = openDescriptor(task, result)) fd->path = step.path;
+        return;
+      case SYS_close:
+        closeDescriptors(task, a[0] & 0xffffffff, a[0] & 0xffffffff);
+        return;
+      case SYS_close_range:
+        if ((a[2] & CLOSE_RANGE_CLOEXEC_) == 0)
+          closeDescriptors(task, a[0] & 0xffffffff, a[1] & 0xffffffff);
+        return;
+      case SYS_dup:
+      case SYS_dup2:
+      case SYS_dup3:
+      case SYS_fcntl: {
+        const Descriptor* from = descriptor(task, a[0]);
+        const Descriptor copy = from != nullptr ? *from : Descriptor{};
+        if (Descriptor* to = openDescriptor(task, result)) {
+          *to = copy;
+          to->open = true;
+        }
+        return;
+      }
+      case SYS_socket:
+      case SYS_accept:
+      case SYS_accept4: {
+        const Descriptor* from = step.call.number == SYS_socket ? nullptr : descriptor(task, a[0]);
+        const auto family = from != nullptr ? from->family : std::nullopt;
+        const auto type = from != nullptr ? from->type : std::nullopt;
+        if (Descriptor* fd = openDescriptor(task, result)) {
+          fd->family = family, fd->type = type;
+          if (step.call.number == SYS_socket) setKind(step.call, *fd);
+        }
+        return;
+      }
+      case SYS_socketpair:
+      case SYS_pipe:
+      case SYS_pipe2:
+        for (size_t i = 0; i + 4 <= std::min<size_t>(step.data.size(), 8); i += 4) {
+          int32_t number;
+          std::memcpy(&number, step.data.data() + i, sizeof number);
+          Descriptor* fd = openDescriptor(task, number);
+          if (fd != nullptr && step.call.number == SYS_socketpair) setKind(step.call, *fd);
+        }
+        return;
+      case SYS_pidfd_open: {
+        const bool inside = pids_.contains(static_cast<int32_t>(a[0]));
+        if (Descriptor* fd = openDescriptor(task, result)) fd->isInside = inside;
+        return;
+      }
+      case SYS_memfd_create:
+      case SYS_eventfd2:
+      case SYS_epoll_create1:
+        openDescriptor(task, result);
+        return;
+      case SYS_set_tid_address:
+      case SYS_getpid:
+      case SYS_gettid:
+        notePid(result);
+        return;
+      case SYS_clone:
+      case SYS_fork:
+      case SYS_vfork:
+        notePid(result);
+        if (step.child != 0 && !tasks_.contains(step.child)) {
+          const std::shared_ptr<Process> keep = task.process;
+          Task parent;
+          parent.process = keep;
+          Task& child = tasks_.try_emplace(step.child).first->second;
+          lastTask_ = nullptr;
+          adopt(step.child, child, parent, step.call);
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  void notePid(int64_t pid) {
+    if (pid > 0 && pids_.size() < kMaxTasks) pids_.insert(pid);
+  }
+
+  static void setKind(const syscalls::Call& call, Descriptor& fd) {
+    CallActions actions;
+    CallFacts facts;
+    facts.call = call;
+    actionsOf(facts, actions);
+    if (actions.count == 0) return;
+    fd.family = actions.action[0].family;
+    fd.type = actions.action[0].socketType;
+  }
+
+  void notePeer(const Step& step, Task& task) {
+    Descriptor* fd = descriptor(task, step.call.arguments[0]);
+    if (fd == nullptr || !step.path.starts_with("inet")) return;
+    CallFacts facts;
+    facts.call = step.call;
+    facts.path = step.path;
+    CallActions actions;
+    actionsOf(facts, actions);
+    if (actions.count == 0 || !actions.action[0].has(Fact::kHost)) return;
+    fd->peer = actions.action[0].host;
+    fd->peerPort = actions.action[0].port;
+  }
+
+  // Names count only if a server of resolv.conf gave them: the session could ask anybody else for
+  // whatever it would like to hear.
+  void noteNames(const Step& step, Task& task) {
+    constexpr uint16_t kDomain = 53;
+    const Descriptor* fd = descriptor(task, step.call.arguments[0]);
+    if (fd == nullptr || step.data.empty()) return;
+    if (!fd->path.empty()) {
+      const bool configuration = (fd->path.starts_with("/etc/") || fd->path.starts_with("/run/")) &&
+                                 fd->path.ends_with("resolv.conf");
+      if (!configuration) return;
+      for (const IpAddress& server : parseNameServers(step.data)) servers_.insert(server);
+      return;
+    }
+    if (fd->peerPort != kDomain || !servers_.contains(fd->peer)) return;
+    const NameAnswer answer = parseNameAnswer(step.data);
+    for (const IpAddress& address : answer.addresses) {
+      if (hosts_.size() >= kMaxHosts) return;
+      auto& names = hosts_[address];
+      const std::string_view name = intern(answer.name);
+      if (std::ranges::find(names, name) == names.end() && names.size() < 64) names.push_back(name);
+    }
+  }
+
+  bool isInside(const syscalls::Call& call) const {
+    const uint64_t* a = call.arguments;
+    int64_t pid = static_cast<int32_t>(a[0]);
+    switch (call.number) {
+      case SYS_setpriority:
+      case SYS_ioprio_set:
+        pid = static_cast<int32_t>(a[1]);
+        break;
+      case SYS_kcmp:
+        if (!pids_.contains(static_cast<int32_t>(a[1]))) return false;
+        break;
+      case SYS_sched_setattr:
+      default:
+        break;
+    }
+    if (pid == 0) return true;  // itself, or its group
+    if (pid == -1) return false;
+    return pids_.contains(pid < 0 ? -pid : pid);
+  }
+
+  std::string_view canonical(std::string_view path) {
+    if (!path.starts_with('/') || isCanonical(path)) return path;
+    return kept_.emplace_back(*policies::canonicalPath(path));
+  }
+
+  // Which descriptor a call works on, if its path does not say what it is about.
+  static std::optional<uint64_t> descriptorOf(const syscalls::Call& call) {
+    if (call.number == SYS_mmap) return call.arguments[4] & 0xffffffff;
+    const syscalls::Syscall* model = syscalls::find(call.number);
+    if (model == nullptr || model->argumentCount == 0) return std::nullopt;
+    const auto type = model->arguments[0].type;
+    if (type != syscalls::Type::kFd && type != syscalls::Type::kDirFd) return std::nullopt;
+    return call.arguments[0] & 0xffffffff;
+  }
+
+  void emit(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
+            std::string_view path, std::string_view other, int64_t result, const Step* image) {
+    kept_.clear();
+    Deed deed;
+    deed.event = event;
+    deed.task = number;
+    deed.process = task.process->number;
+    deed.syscall = call.number;
+    deed.result = result;
+    deed.happened = !isFailure(result) || result == -EINPROGRESS;
+    if (!task.decision.empty() && useDecision(task, call, deed)) return deliver(task, deed);
+
+    CallFacts facts;
+    facts.call = call;
+    facts.path = canonical(path);
+    facts.other = canonical(other);
+    if (const auto fd = descriptorOf(call)) {
+      if (const Descriptor* known = descriptor(task, *fd))
+        facts.descriptor = {known->path, known->family, known->type, known->isInside};
+    }
+    facts.targetIsInside = isInside(call);
+    actionsOf(facts, actions_);
+    if (actions_.count == 0) return;
+    for (unsigned i = 0; i < actions_.count; ++i) {
+      addFileFacts(actions_.action[i], call, result);
+      deed.actions.push_back(&actions_.action[i]);
+    }
+    if (executes(call.number)) addProgram(actions_.action[0], image);
+    deliver(task, deed);
+  }
+
+  bool useDecision(Task& task, const syscalls::Call& call, Deed& deed) {
+    const kj::ArrayPtr<const capnp::word> words(
+        reinterpret_cast<const capnp::word*>(task.decision.data()), task.decision.size());
+    held_ = std::move(task.decision);  // the message points into it
+    task.decision.clear();
+    segment_ = words;
+    message_.emplace(kj::arrayPtr(&segment_, 1));
+    const auto decision = message_->getRoot<schema::Decision>();
+    if (decision.getSyscall() != call.number) return false;
+    recorded_.clear();
+    deed.derived = false;
+    deed.recorded = static_cast<policies::Verdict>(
+        std::min<unsigned>(static_cast<unsigned>(decision.getVerdict()), 4));
+    for (auto action : decision.getActions()) {
+      recorded_.emplace_back(action);
+      deed.actions.push_back(&recorded_.back().action());
+      for (auto rule : action.getRules()) deed.recordedRules.push_back({rule.begin(), rule.size()});
+    }
+    return true;
+  }
+
+  static void addFileFacts(Action& action, const syscalls::Call& call, int64_t result) {
+    if ((policies::only(action.kind) & policies::kFileActions) == 0) return;
+    for (Fact fact : {Fact::kFileExists, Fact::kFileKind, Fact::kFileOwner, Fact::kFileMode})
+      action.setUnknown(fact);
+    const bool creates = action.kind == ActionKind::kCreate;
+    if (result == -ENOENT && !creates) {
+      action.fileExists = false;
+      action.set(Fact::kFileExists);
+    } else if (!isFailure(result) && !creates && opens(call.number)) {
+      action.fileExists = true;
+      action.set(Fact::kFileExists);
+    }
+  }
+
+  // The arguments on the new stack are those of the interpreter, if a script was started: its own
+  // come behind its name (fs/binfmt_script.c).
+  void addProgram(Action& action, const Step* image) {
+    if (image == nullptr) {
+      action.setUnknown(Fact::kArguments), action.setUnknown(Fact::kCommandLine);
+      if (observer_->wantDigests) action.setUnknown(Fact::kDigest);
+      return;
+    }
+    const auto words = image->words;
+    const std::string_view name = policies::baseName(action.path);
+    size_t script = 0;
+    if (!words.empty() && policies::baseName(words[0]) != name && image->path != action.path)
+      for (size_t i = 1; i < std::min<size_t>(words.size(), 3); ++i)
+        if (policies::baseName(words[i]) == name) {
+          script = i;
+          break;
+        }
+    action.setArguments(words.subspan(script));
+    if (script == 0 && image->path.starts_with('/')) action.setPath(image->path);
+    if (!observer_->wantDigests) return;
+    action.setUnknown(Fact::kDigest);
+    if (script != 0 || image->programBlob == UINT32_MAX || !observer_->digestOf) return;
+    const std::string digest = observer_->digestOf(image->programBlob);
+    if (digest.empty()) return;
+    action.digest = kept_.emplace_back(digest);
+    action.set(Fact::kDigest);
+  }
+
+  void deliver(Task& task, Deed& deed) {
+    const Process& process = *task.process;
+    lineage_.clear();
+    if (!process.exe.empty()) lineage_.push_back(process.exe);
+    lineage_.insert(lineage_.end(), process.lineage.begin(), process.lineage.end());
+    for (Action* action : deed.actions) {
+      if (!process.exe.empty()) action->setExe(process.exe);
+      action->lineage = lineage_;
+      action->set(Fact::kLineage);
+      if (deed.derived && action->has(Fact::kHost)) {
+        if (const auto found = hosts_.find(action->host); found != hosts_.end()) {
+          action->hostNames = found->second;
+          action->set(Fact::kHostNames);
+        }
+      }
+    }
+    if (deed.derived && observer_->classify) observer_->classify(deed);
+    observer_->deed(deed);
+  }
+
+  static constexpr uint64_t CLOSE_RANGE_CLOEXEC_ = 4;  // linux/close_range.h
+
+  const Observer* observer_ = nullptr;
+  std::unordered_map<uint32_t, Task> tasks_;
+  Task* lastTask_ = nullptr;
+  uint32_t lastNumber_ = 0;
+  std::set<uint32_t> spawning_;  // tasks inside a call whose child is not known yet
+  std::unordered_set<int64_t> pids_;
+  std::unordered_set<IpAddress, IpHash> servers_;
+  std::unordered_map<IpAddress, std::vector<std::string_view>, IpHash> hosts_;
+
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_set<std::string, Hash, std::equal_to<>> names_;
+
+  // Of the deed that is delivered.
+  CallActions actions_;
+  std::deque<std::string> kept_;
+  std::vector<std::string_view> lineage_;
+  std::vector<uint64_t> held_;
+  kj::ArrayPtr<const capnp::word> segment_;
+  std::optional<capnp::SegmentArrayMessageReader> message_;
+  std::deque<policies::RecordedAction> recorded_;
+};
+
+SessionFacts::SessionFacts() : impl_(std::make_unique<Impl>()) {}
+SessionFacts::~SessionFacts() = default;
+void SessionFacts::observe(const Step& step, const Observer& observer) {
+  impl_->observe(step, observer);
+}
+void SessionFacts::finish(const Observer& observer) { impl_->finish(observer); }
+
+}  // namespace airr::facts

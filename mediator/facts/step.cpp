@@ -1,0 +1,208 @@
+#include "mediator/facts/step.h"
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "mediator/facts/call_actions.h"
+
+namespace airr::facts {
+namespace {
+
+enum class Use : uint8_t {
+  kNone,
+  kAlways,
+  kExecutable,  // argument 2 has PROT_EXEC
+  kFcntl,       // it makes a descriptor
+  kReceived,    // what came may be a name server's answer
+};
+
+constexpr size_t kSyscalls = 512;
+constexpr size_t kChunk = 256 << 10;
+constexpr size_t kMostData = 4'096;
+
+const std::array<Use, kSyscalls>& uses() {
+  static const std::array<Use, kSyscalls> table = [] {
+    std::array<Use, kSyscalls> uses{};
+    for (const syscalls::Syscall* call : syscalls::all()) {
+      if (call->number >= kSyscalls) continue;
+      if (canHaveActions(call->number))
+        uses[call->number] =
+            call->authority == syscalls::Authority::kCode ? Use::kExecutable : Use::kAlways;
+    }
+    // What the facts of later actions follow from.
+    for (int number : {SYS_close, SYS_close_range, SYS_dup, SYS_dup2, SYS_dup3, SYS_pipe, SYS_pipe2,
+                       SYS_accept, SYS_accept4, SYS_fchdir, SYS_set_tid_address, SYS_getpid,
+                       SYS_gettid, SYS_memfd_create, SYS_eventfd2, SYS_epoll_create1})
+      uses[static_cast<size_t>(number)] = Use::kAlways;
+    uses[SYS_fcntl] = Use::kFcntl;
+    for (int number : {SYS_recvfrom, SYS_recvmsg, SYS_read})
+      uses[static_cast<size_t>(number)] = Use::kReceived;
+    return uses;
+  }();
+  return table;
+}
+
+// The first output of the call that holds bytes, if it is short.
+capnp::Data::Reader outputOf(schema::Syscall::Reader call, size_t most) {
+  for (auto write : call.getWrites()) {
+    if (!write.isBytes()) continue;
+    const auto bytes = write.getBytes();
+    if (bytes.size() > 0 && bytes.size() <= most) return bytes;
+  }
+  return {};
+}
+
+// Whether this can be what a name server answers (RFC 1035, 4.1.1): a response to one question with
+// answers, or the configuration that names the servers.
+bool looksLikeNames(capnp::Data::Reader bytes) {
+  constexpr size_t kHeader = 12;
+  if (bytes.size() < kHeader) return false;
+  const bool answer = (bytes[2] & 0xf8) == 0x80 && bytes[4] == 0 && bytes[5] == 1 &&
+                      (bytes[6] != 0 || bytes[7] != 0);
+  return answer || ::memmem(bytes.begin(), bytes.size(), "nameserver", 10) != nullptr;
+}
+
+}  // namespace
+
+void StepList::clear() {
+  steps_.clear();
+  chunks_.clear();
+  free_ = nullptr;
+  left_ = 0;
+}
+
+void* StepList::allocate(size_t size) {
+  size = (size + 7) & ~size_t{7};
+  if (size > left_) {
+    const size_t chunk = std::max(size, kChunk);
+    chunks_.emplace_back(new uint64_t[chunk / 8]);
+    free_ = reinterpret_cast<uint8_t*>(chunks_.back().get());
+    left_ = chunk;
+  }
+  void* result = free_;
+  free_ += size;
+  left_ -= size;
+  return result;
+}
+
+std::string_view StepList::keep(const void* bytes, size_t size) {
+  if (size == 0) return {};
+  void* to = allocate(size);
+  std::memcpy(to, bytes, size);
+  return {static_cast<const char*>(to), size};
+}
+
+void StepList::add(uint64_t number, schema::Event::Reader event) {
+  switch (event.which()) {
+    case schema::Event::SYSCALL:
+      return addCall(number, event);
+    case schema::Event::EXEC:
+      return addExec(number, event);
+    case schema::Event::TASK_EXIT: {
+      Step& step = steps_.emplace_back();
+      step.kind = Step::Kind::kEnd;
+      step.event = number;
+      step.task = event.getTask();
+      step.lastOfProcess = event.getTaskExit().getLastOfProcess();
+      return;
+    }
+    case schema::Event::DECISION: {
+      const auto words = capnp::canonicalize(event.getDecision());
+      auto* copy = static_cast<uint64_t*>(allocate(words.size() * sizeof(uint64_t)));
+      std::memcpy(copy, words.begin(), words.size() * sizeof(uint64_t));
+      Step& step = steps_.emplace_back();
+      step.kind = Step::Kind::kDecision;
+      step.event = number;
+      step.task = event.getTask();
+      step.message = {copy, words.size()};
+      return;
+    }
+    case schema::Event::POLICY: {
+      const auto policy = event.getPolicy();
+      auto* words = static_cast<std::string_view*>(allocate(5 * sizeof(std::string_view)));
+      const capnp::Text::Reader texts[] = {policy.getName(), policy.getText(),
+                                           policy.getWorkspace(), policy.getHome(),
+                                           policy.getTemporary()};
+      for (size_t i = 0; i < 5; ++i) new (words + i) std::string_view(keep(texts[i]));
+      Step& step = steps_.emplace_back();
+      step.kind = Step::Kind::kPolicy;
+      step.event = number;
+      step.words = {words, 5};
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void StepList::addCall(uint64_t number, schema::Event::Reader event) {
+  const auto call = event.getSyscall();
+  const size_t nr = call.getNumber();
+  const Use use = nr < kSyscalls ? uses()[nr] : Use::kNone;
+  if (use == Use::kNone) return;
+  const auto phase = static_cast<Step::Phase>(call.getPhase());
+  std::string_view data;
+  if (use == Use::kReceived) {
+    if (phase == Step::Phase::kEnter || call.getResult() < 12) return;
+    const auto bytes = outputOf(call, kMostData);
+    if (!looksLikeNames(bytes)) return;
+    data = keep(bytes.begin(), bytes.size());
+  }
+  const auto arguments = call.getArguments();
+  if (use == Use::kExecutable && phase != Step::Phase::kLeave &&
+      (arguments.size() < 3 || (arguments[2] & PROT_EXEC) == 0))
+    return;
+  if (use == Use::kFcntl && phase != Step::Phase::kLeave &&
+      (arguments.size() < 2 || (arguments[1] != F_DUPFD && arguments[1] != F_DUPFD_CLOEXEC)))
+    return;
+  Step& step = steps_.emplace_back();
+  step.event = number;
+  step.task = event.getTask();
+  step.phase = phase;
+  step.refused = call.getHandling() == schema::Syscall::Handling::REFUSED;
+  step.result = call.getResult();
+  step.child = call.getChild();
+  step.call.number = nr;
+  for (unsigned i = 0; i < std::min(arguments.size(), 6u); ++i)
+    step.call.arguments[i] = arguments[i];
+  if (!step.refused) {
+    step.path = keep(call.getPath());
+    step.other = keep(call.getOtherPath());
+  }
+  if (nr == SYS_pipe || nr == SYS_pipe2 || nr == SYS_socketpair) {
+    const auto bytes = outputOf(call, 8);
+    data = keep(bytes.begin(), bytes.size());
+  }
+  step.data = data;
+}
+
+void StepList::addExec(uint64_t number, schema::Event::Reader event) {
+  const auto exec = event.getExec();
+  const auto arguments = exec.getArguments();
+  auto* words =
+      static_cast<std::string_view*>(allocate(arguments.size() * sizeof(std::string_view) + 8));
+  for (unsigned i = 0; i < arguments.size(); ++i)
+    new (words + i) std::string_view(keep(arguments[i]));
+  Step step;
+  step.kind = Step::Kind::kExec;
+  step.event = number;
+  step.task = event.getTask();
+  step.child = exec.getFormerTask();
+  step.path = keep(exec.getPath());
+  step.words = {words, arguments.size()};
+  for (auto region : exec.getRegions()) {
+    if (region.getName() != exec.getPath() || !region.getMapping().isBlob()) continue;
+    step.programBlob = region.getMapping().getBlob().getBlob();
+    break;
+  }
+  steps_.push_back(step);
+}
+
+}  // namespace airr::facts

@@ -1,0 +1,59 @@
+// What a decision needs of an event, and nothing else: the form in which a trace is judged.
+//
+// Steps point into the arena of the StepList that made them, which must outlive them. A StepList is
+// filled by one thread. add() throws kj::Exception for a malformed event.
+#pragma once
+
+#include <schema/airr.capnp.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "mediator/syscalls/model.h"
+
+namespace airr::facts {
+
+struct Step {
+  enum class Kind : uint8_t { kCall, kExec, kEnd, kDecision, kPolicy };
+  enum class Phase : uint8_t { kWhole, kEnter, kLeave };
+  Kind kind = Kind::kCall;
+  Phase phase = Phase::kWhole;
+  bool refused = false;  // the mediator kept it from running
+  bool lastOfProcess = false;
+  uint32_t task = 0;
+  uint32_t child = 0;  // kCall: the new task; kExec: the task that called execve
+  uint64_t event = 0;  // its number in the trace
+  int64_t result = 0;
+  syscalls::Call call;
+  std::string_view path, other;
+  std::string_view data;  // memory that the call wrote, where it tells what a descriptor is
+  std::span<const std::string_view> words;  // kExec: argv; kPolicy: name, text and variables
+  uint32_t programBlob = UINT32_MAX;        // kExec: the blob of the program, if it is whole
+  std::span<const uint64_t> message;        // kDecision: the one segment of a message of it
+};
+
+class StepList {
+ public:
+  // Adds the event's step if it has one.
+  void add(uint64_t number, schema::Event::Reader event);
+  void clear();
+
+  const std::vector<Step>& steps() const { return steps_; }
+
+ private:
+  std::string_view keep(capnp::Text::Reader text) { return keep(text.begin(), text.size()); }
+  std::string_view keep(const void* bytes, size_t size);
+  void* allocate(size_t size);
+  void addCall(uint64_t number, schema::Event::Reader event);
+  void addExec(uint64_t number, schema::Event::Reader event);
+
+  std::vector<Step> steps_;
+  std::vector<std::unique_ptr<uint64_t[]>> chunks_;
+  uint8_t* free_ = nullptr;
+  size_t left_ = 0;
+};
+
+}  // namespace airr::facts
