@@ -135,6 +135,7 @@ bool testText(const Test& test, std::string_view text, bool isMember) {
       return test.fact == Fact::kHostNames ? test.strings.hasDomainOf(text)
                                            : test.strings.hasTreeOf(text);
     case Operator::kGlob:
+      return std::ranges::any_of(test.globs, [&](const Glob& glob) { return glob.matches(text); });
     case Operator::kRegex:
       return std::ranges::any_of(test.patterns, [&](const auto& pattern) {
         return pattern->Match(text, 0, text.size(), re2::RE2::UNANCHORED, nullptr, 0);

@@ -19,6 +19,7 @@
 
 #include "policies/bindings.h"
 #include "policies/facts.h"
+#include "policies/glob.h"
 #include "policies/yaml_tree.h"
 
 namespace re2 {
@@ -92,7 +93,8 @@ struct Test {
   StringSet strings{{}};
   std::vector<NumberRange> numbers;
   std::vector<IpRange> hosts;
-  std::vector<std::shared_ptr<const re2::RE2>> patterns;  // kGlob, kRegex
+  std::vector<Glob> globs;
+  std::vector<std::shared_ptr<const re2::RE2>> patterns;
 
   // `commandLine` is scratch for the evaluation of one action, empty at first.
   Truth evaluate(const Action& action, std::string& commandLine) const;

@@ -110,45 +110,6 @@ ActionSet groupOf(std::string_view word) {
   return 0;
 }
 
-// A glob as a regular expression: * and ? stay within a path component, ** does not.
-std::string globToRegex(std::string_view glob) {
-  std::string regex = "\\A";
-  for (size_t i = 0; i < glob.size(); ++i) {
-    const char c = glob[i];
-    if (c == '*' && i + 1 < glob.size() && glob[i + 1] == '*') {
-      ++i;
-      if (i + 1 < glob.size() && glob[i + 1] == '/' && (i < 2 || glob[i - 2] == '/')) {
-        ++i;
-        regex += "(?:.*/)?";  // **/ is also no component at all
-      } else {
-        regex += ".*";
-      }
-    } else if (c == '*') {
-      regex += "[^/]*";
-    } else if (c == '?') {
-      regex += "[^/]";
-    } else if (c == '[') {
-      const size_t end = glob.find(']', i + 2);
-      if (end == std::string_view::npos) {
-        regex += "\\[";
-        continue;
-      }
-      std::string_view set = glob.substr(i + 1, end - i - 1);
-      regex += '[';
-      if (set.starts_with('!')) regex += '^', set.remove_prefix(1);
-      for (char member : set) {
-        if (member == '\\' || member == '[' || member == '^') regex += '\\';
-        regex += member;
-      }
-      regex += ']';
-      i = end;
-    } else {
-      regex += re2::RE2::QuoteMeta(re2::StringPiece(&c, 1));
-    }
-  }
-  return regex + "\\z";
-}
-
 // In a value that is a pattern, what a variable stands for is no pattern.
 std::string quoteFor(Operator op, const std::string& value) {
   if (op == Operator::kRegex) return re2::RE2::QuoteMeta(value);
@@ -525,13 +486,18 @@ class Parser {
       throw error(*value.token,
                   "a policy has at most " + std::to_string(kMaxPatterns) + " patterns",
                   "prefer startswith, endswith, under and lists, which cost less");
+    if (op == Operator::kGlob) {
+      if (const char* fault = Glob::fault(value.text))
+        throw error(*value.token, std::string("this glob cannot be used: ") + fault);
+      test.globs.emplace_back(value.text);
+      return;
+    }
     re2::RE2::Options options;
     options.set_log_errors(false);
     options.set_max_mem(kPatternMemory);
     options.set_dot_nl(true);
     options.set_encoding(re2::RE2::Options::EncodingLatin1);  // facts are bytes
-    auto pattern = std::make_shared<re2::RE2>(
-        op == Operator::kGlob ? globToRegex(value.text) : value.text, options);
+    auto pattern = std::make_shared<re2::RE2>(value.text, options);
     if (!pattern->ok())
       throw error(*value.token,
                   "this is not a regular expression that can be used: " + pattern->error());

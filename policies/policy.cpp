@@ -82,7 +82,9 @@ Policy Policy::load(const std::string& nameOrPath, const Bindings& bindings) {
   if (nameOrPath.find_first_of("/.") != std::string::npos)
     return parse(readSource(nameOrPath), bindings);
   if (const auto text = stockPolicy(nameOrPath))
-    return parse({nameOrPath, std::string(*text)}, bindings);
+    return PolicyParser::parse(
+        std::make_shared<const Source>(Source{nameOrPath, std::string(*text)}),
+        bindings);  // its examples are checked by our tests, not at every start
   const std::string_view near = nearest(nameOrPath, stockPolicyNames());
   std::string names;
   for (std::string_view name : stockPolicyNames())

@@ -41,6 +41,14 @@ TEST(Condition, Globs) {
   EXPECT_TRUE(glob("/a/?[0-9]", "/a/x7"));
   EXPECT_FALSE(glob("/a/?[!0-9]", "/a/x7"));
   EXPECT_FALSE(glob("/a/x.c", "/a/xyc"));
+  EXPECT_FALSE(glob("/a/**", "/a"));
+  EXPECT_TRUE(glob("**/.git/hooks/**", "/w/.git/hooks/x/y"));
+  EXPECT_FALSE(glob("**/.git/hooks/**", "/w/.git/hooks"));
+  EXPECT_TRUE(glob("/**/a/*/b", "/a/a/c/a/x/b"));
+  EXPECT_TRUE(glob("/a/*b*c", "/a/xbybzc"));
+  EXPECT_FALSE(glob("/a/*b*c", "/a/xbybz"));
+  EXPECT_TRUE(glob("/a/**/**/c", "/a/c"));
+  EXPECT_TRUE(glob("/[]x]", "/]"));
 }
 
 TEST(Condition, WhatAVariableStandsForIsNoPattern) {
@@ -160,6 +168,8 @@ TEST(Condition, SaysWhatIsWrongAndWhere) {
   expect("host = example.org", "3:21", "host.name");
   expect("host in (10.0.0.0/33)", "3:23", "not an address");
   expect("labels contains secret", "3:30", "no rule sets 'secret'");
+  expect("path glob /a**", "3:24", "whole components");
+  expect("path glob /[a", "3:24", "not closed");
   expect("path regex '('", "3:25", "regular expression");
   expect("path[0] = /x", "3:14", "is no list");
   expect("tool.argument = x", "3:14", "JSON pointer");
