@@ -101,8 +101,6 @@ void Replaying::apply(schema::Event::Reader event) {
       ended_ = true;
       status_ = event.getSessionEnd().getStatus();
       return;
-    case schema::Event::POLICY:
-    case schema::Event::DECISION: return;  // what came of it is in the call's own event
     default: break;
   }
   Task& task = taskOf(event.getTask());

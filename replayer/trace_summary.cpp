@@ -95,8 +95,6 @@ class Gatherer {
         break;
       case schema::Event::SHARED_OBJECT:
       case schema::Event::GATE_YIELD:
-      case schema::Event::POLICY:
-      case schema::Event::DECISION:
         break;
     }
   }
