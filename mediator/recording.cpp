@@ -120,6 +120,10 @@ void Recording::launch() {
   auto arguments = header.initArguments(options_.command.size());
   for (size_t i = 0; i < options_.command.size(); ++i) arguments.set(i, options_.command[i]);
   header.setProgram(program_);
+  const std::string& policyText = policy.source().text;
+  const Digest policyHash =
+      sha256({reinterpret_cast<const uint8_t*>(policyText.data()), policyText.size()});
+  header.setPolicyHash(capnp::Data::Reader(policyHash.data(), policyHash.size()));
   header.setDirectory(currentDirectory());
   header.setUserId(getuid());
   header.setGroupId(getgid());

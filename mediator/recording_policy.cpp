@@ -484,7 +484,7 @@ bool Recording::judge(Task& task, Subject& subject) {
     record.setError(runs ? 0 : error);
     record.setApproved(approved);
     policies::setDigest(record);
-    trace_->commit();
+    trace_->commit(Digested::kAlone);
   }
   if (killed)
     throw Error(ExitCode::kFailure, "the policy ended the session: " + reason,

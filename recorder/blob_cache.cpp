@@ -16,7 +16,6 @@
 #include <string_view>
 #include <utility>
 
-#include "recorder/cache_path.h"
 #include "recorder/files.h"
 #include "schema/error.h"
 
@@ -59,14 +58,6 @@ Bytes authenticatedOf(const CacheHeader& header) {
   return bytesOf(header).first(offsetof(CacheHeader, mac));
 }
 
-constexpr uint64_t kMaxFile = 1ull << 40;
-
-constexpr int64_t nanoseconds(const timespec& time) {
-  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
-}  // namespace
-
 std::string cachePath() {
   if (std::string own = pathFromEnvironment("AIRR_CACHE_DIR"); !own.empty()) return own;
   if (std::string cache = pathFromEnvironment("XDG_CACHE_HOME"); !cache.empty()) {
@@ -75,6 +66,14 @@ std::string cachePath() {
   if (std::string home = pathFromEnvironment("HOME"); !home.empty()) return home + "/.cache/airr";
   return {};
 }
+
+constexpr uint64_t kMaxFile = 1ull << 40;
+
+constexpr int64_t nanoseconds(const timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+}  // namespace
 
 FileVersion FileVersion::of(const struct stat& status) {
   return {status.st_dev, status.st_ino, static_cast<uint64_t>(status.st_size),
@@ -145,8 +144,8 @@ BlobCache::BlockTags::BlockTags(const BlobCache& cache, uint64_t nonce)
   // Fetching takes longer than a small file does.
   static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
   require(context_ && cipher != nullptr &&
-          EVP_EncryptInit_ex2(context_.get(), cipher, cache.blockKey_.data(), nullptr, nullptr) ==
-              1);
+          EVP_EncryptInit_ex2(context_.get(), cipher,
+                                          cache.blockKey_.data(), nullptr, nullptr) == 1);
   begin();
 }
 

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "recorder/cache_path.h"
+#include "recorder/blob_cache.h"
 #include "recorder/http.h"
 #include "recorder/keys.h"
 
@@ -29,7 +29,7 @@ std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std:
   if (!witness.empty() && !isUrl(witness)) {
     places.push_back({Kind::kFile, absolute(witness), "the witness"});
   }
-  if (const std::string cache = cachePath(); !cache.empty()) {
+  if (const std::string cache = BlobCache::defaultPath(); !cache.empty()) {
     places.push_back({Kind::kTree, absolute(cache), "the cache of contents"});
   }
   return places;

@@ -24,7 +24,7 @@ struct Header {
   keyId @11 :Data;               # first 8 bytes of SHA-256 of the root key
   publicKey @12 :Data;           # Ed25519 key of the key store, which signs this header
   epochKey @13 :Data;            # Ed25519 key of the first epoch (docs/trace-format.md)
-  policyHash @14 :Data;          # SHA-256 of the policy; empty if there was none
+  policyHash @14 :Data;          # SHA-256 of the policy's text
   executableHash @15 :Data;      # SHA-256 of the airr executable; empty if it could not be read
   hostId @16 :Data;              # HMAC-SHA-256(/etc/machine-id, "airr host v2"); empty without one
 }

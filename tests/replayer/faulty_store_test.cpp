@@ -118,6 +118,69 @@ TEST_F(FaultyStoreTest, NoEffectWithoutItsRecordWhateverFailsWhen) {
   }
 }
 
+// Counts what is written and how much of it was synced since; syncing may fail.
+class SyncingSystem : public System {
+ public:
+  explicit SyncingSystem(int failFrom = INT32_MAX) : failFrom_(failFrom) {}
+  ssize_t write(int fd, std::span<const iovec> parts) override {
+    const ssize_t written = System::write(fd, parts);
+    ++writes;
+    return written;
+  }
+  int sync(int fd) override {
+    const int covered = writes;
+    if (syncs++ >= failFrom_) {
+      errno = EIO;
+      return -1;
+    }
+    const int result = System::sync(fd);
+    synced = covered;
+    return result;
+  }
+  std::atomic<int> writes = 0, synced = 0, syncs = 0;
+
+ private:
+  const int failFrom_;
+};
+
+TEST_F(FaultyStoreTest, PowerDurabilityHasAllOnTheDiskAtTheEnd) {
+  SyncingSystem system;
+  {
+    capnp::MallocMessageBuilder header;
+    fillHeader(header);
+    TraceWriter writer(file_, sessionKey(), header,
+                       {.durability = Durability::kPower, .system = &system});
+    for (uint32_t i = 1; i <= 200; ++i) {
+      writeNote(writer, i, "effect");
+      writer.flush();
+    }
+    writer.seal();
+    EXPECT_EQ(system.synced, system.writes);
+  }
+  EXPECT_GT(system.syncs, 0);
+  EXPECT_EQ(withRootKey(file_).verdict, ExitCode::kSuccess);
+}
+
+TEST_F(FaultyStoreTest, DiskThatFailsEndsTheSession) {
+  for (int failFrom : {0, 1, 2}) {
+    SyncingSystem system(failFrom);
+    capnp::MallocMessageBuilder header;
+    fillHeader(header);
+    const Error error = errorOf([&] {
+      TraceWriter writer(file_, sessionKey(), header,
+                         {.durability = Durability::kPower, .system = &system});
+      for (uint32_t i = 1; i <= 2000; ++i) {
+        writeNote(writer, i, "effect");
+        writer.flush();
+      }
+      writer.seal();
+    });
+    EXPECT_NE(std::string(error.what()).find("to its disk: Input/output error"), std::string::npos)
+        << error.what();
+    EXPECT_FALSE(withRootKey(file_).fault);
+  }
+}
+
 // The kernel's own ways of saying it.
 TEST_F(FaultyStoreTest, FullFileSystem) {
   if (::geteuid() != 0) GTEST_SKIP() << "mounting needs root";
