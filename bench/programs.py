@@ -68,7 +68,7 @@ class Bench:
             "native": command,
             "strace": [*STRACE, *command],
             "strace_pinned": ["taskset", "-c", core, *STRACE, *command],
-            "record": [self.airr, "record", "-o", self.trace, "--", *command],
+            "record": [self.airr, "record", "--policy", self.policy, "-o", self.trace, "--", *command],
             "replay": [self.airr, "replay", "--quiet", self.trace],
         }
 

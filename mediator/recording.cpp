@@ -101,6 +101,11 @@ void Recording::launch() {
     affinity_ = currentAffinity();
     pinToOneCore();
   }
+  if (!options_.shimPath.empty() && !policies::letsLoad(policy, realPath(options_.shimPath))) {
+    fprintf(stderr, "airr: policy '%s' lets no program load %s: recording without the shim\n",
+            policy.name().c_str(), options_.shimPath.c_str());
+    options_.shimPath.clear();
+  }
   LaunchOptions launchOptions;
   launchOptions.program = program_;
   launchOptions.arguments = options_.command;

@@ -94,6 +94,7 @@ class Recording {
   struct Subject;
   bool decide(Task&);
   bool decideExec(Task&, Subject&);
+  schema::Decision::Approved approval(const Subject&, const policies::Decision&, const std::string& reason);
   bool decideMessages(Task&, Subject&);
   static std::string describeMessageName(Task&, const msghdr&);
   bool judge(Task&, Subject&);
@@ -197,6 +198,7 @@ class Recording {
 
   RecordOptions options_;
   std::unique_ptr<Enforcement> enforcement_;
+  std::map<Digest, SteadyTime> approvals_;  // of actions as they were shown: until when they hold
   std::string program_;
   std::unique_ptr<TraceWriter> trace_;
   std::map<pid_t, std::unique_ptr<Task>> tasks_;  // alive, by tid

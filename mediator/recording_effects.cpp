@@ -65,6 +65,10 @@ void Recording::finishPerformed(Task& task, int64_t result) {
   fillCall(task, call, task.entered ? Syscall::Phase::LEAVE : Syscall::Phase::WHOLE);
   call.setHandling(Syscall::Handling::MEDIATOR);
   call.setResult(result);
+  if (!task.entered) {
+    if (std::string path = describeName(task, 0); !path.empty()) call.setPath(path);
+    if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
+  }
   trace_->commit();
   task.tracee.skipCall(result);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(result)};

@@ -11,7 +11,9 @@
 #include <climits>
 #include <cstring>
 
+#include "mediator/approval.h"
 #include "mediator/facts/call_actions.h"
+#include "mediator/facts/invocation.h"
 #include "mediator/recording.h"
 #include "mediator/socket_address.h"
 #include "policies/action_record.h"
@@ -148,7 +150,8 @@ struct Recording::Subject {
   facts::CallActions actions;
   std::string address;                 // of a socket
   std::string descriptorPath;
-  std::vector<std::string> arguments;  // exec
+  facts::InvocationFacts invocation;   // exec
+  std::vector<std::string> arguments;
   std::vector<std::string_view> argumentViews;
   std::string digest;
   std::vector<std::string_view> lineage;
@@ -325,6 +328,8 @@ bool Recording::decide(Task& task) {
   Subject subject;
   lookUpNames(task);
   // A name that leads nowhere gives nothing to decide on.
+  if (authority == Authority::kExecute && task.names[0] && task.names[0]->error == 0 && !task.names[0]->exists())
+    task.names[0]->error = ENOENT;
   if (authority == Authority::kOpen || authority == Authority::kModify || authority == Authority::kExecute) {
     for (const auto& name : task.names) {
       if (!name || name->error == 0) continue;
@@ -391,6 +396,10 @@ bool Recording::decideExec(Task& task, Subject& subject) {
   subject.arguments = readArguments(task, task.call.arguments[byDescriptor ? 2 : 1]);
   subject.argumentViews = views(subject.arguments);
   action.setArguments(subject.argumentViews);
+  const bool classified = enforcement_->uses(Fact::kClass) || enforcement_->uses(Fact::kShellCommands) ||
+                          enforcement_->uses(Fact::kShellReads) || enforcement_->uses(Fact::kShellWrites) ||
+                          enforcement_->uses(Fact::kShellUnparseable);
+  if (classified) subject.invocation.describe(action);
   addProcessFacts(task, subject);
   if (!task.names[0] || !task.names[0]->exists()) return judge(task, subject);
   auto addDigest = [&](const ResolvedName& program) {
@@ -423,6 +432,7 @@ bool Recording::decideExec(Task& task, Subject& subject) {
     action.setArguments(subject.argumentViews);
     setFile(action, *task.names[1]);
     addDigest(*task.names[1]);
+    if (classified) subject.invocation.describe(action);
     if (!judge(task, subject)) return false;
     task.names[0] = std::move(task.names[1]);
     program = &*task.names[0];
@@ -457,9 +467,10 @@ bool Recording::judge(Task& task, Subject& subject) {
     reason = enforcement_->policy().reason(decision);
   }
   if (runs && decision.verdict == Verdict::kApprove) {
-    approved = schema::Decision::Approved::NO_ANSWER;
-    runs = false;
-    reason += " (nobody could be asked)";
+    approved = approval(subject, decision, reason);
+    runs = approved == schema::Decision::Approved::YES || approved == schema::Decision::Approved::EARLIER;
+    if (approved == schema::Decision::Approved::NO_ANSWER) reason += " (nobody answered)";
+    if (approved == schema::Decision::Approved::NO) reason += " (denied at the terminal)";
   }
   const int error = forbidden != nullptr ? EPERM : decision.error;
   bool killed = false;
@@ -498,6 +509,31 @@ bool Recording::judge(Task& task, Subject& subject) {
                        ": " + reason);
   refuse(task, error, reason.c_str());
   return false;
+}
+
+// Asks for an approval, which is bound to exactly these actions and to the executable that asks.
+schema::Decision::Approved Recording::approval(const Subject& subject, const Decision& decision,
+                                               const std::string& reason) {
+  std::string actions;
+  for (unsigned i = 0; i < subject.actions.count; ++i)
+    actions += policies::describe(subject.actions.action[i], enforcement_->policy()) + "\n";
+  const Digest digest = sha256({reinterpret_cast<const uint8_t*>(actions.data()), actions.size()});
+  const auto now = steadyNow();
+  if (const auto known = approvals_.find(digest); known != approvals_.end()) {
+    if (now < known->second) return schema::Decision::Approved::EARLIER;
+    approvals_.erase(known);
+  }
+  actions.pop_back();
+  trace_->flush();
+  switch (askAtTerminal(reason + "\nairr: " + actions, decision.approval.timeout)) {
+    case Answer::kYes:
+      if (decision.approval.expires.count() > 0)
+        approvals_[digest] = steadyNow() + decision.approval.expires;
+      return schema::Decision::Approved::YES;
+    case Answer::kNo: return schema::Decision::Approved::NO;
+    case Answer::kNone: break;
+  }
+  return schema::Decision::Approved::NO_ANSWER;
 }
 
 // kill(2) to a group that the mediator is in, or to everybody, is for the session's processes alone.

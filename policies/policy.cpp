@@ -281,6 +281,19 @@ std::vector<std::string> Policy::allowedSubtrees(ActionKind kind) const {
   return trees;
 }
 
+bool letsLoad(const Policy& policy, const std::string& path) {
+  for (const ActionKind kind : {ActionKind::kOpenRead, ActionKind::kLoad}) {
+    const auto trees = policy.allowedSubtrees(kind);
+    if (std::ranges::none_of(trees, [&](const std::string& tree) { return isUnder(path, tree); })) {
+      Action action;
+      action.kind = kind;
+      action.setPath(path);
+      if (policy.evaluate(action).verdict != Verdict::kAllow) return false;
+    }
+  }
+  return true;
+}
+
 bool decidesAnything(const Policy& policy) {
   for (unsigned kind = 0; kind < kActionKinds; ++kind) {
     const auto trees = policy.allowedSubtrees(static_cast<ActionKind>(kind));

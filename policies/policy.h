@@ -150,6 +150,8 @@ class Policy {
   RuleIndex index_;
 };
 
+// Whether any program may read this file and map it as code, whatever else is true.
+bool letsLoad(const Policy& policy, const std::string& path);
 // Whether it can decide anything but that all is allowed.
 bool decidesAnything(const Policy& policy);
 

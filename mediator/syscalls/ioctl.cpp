@@ -46,11 +46,9 @@ constexpr Operation drains(Operation operation) {
   operation.blocks = true;
   return operation;
 }
-constexpr Operation refused(uint64_t value, const char* name) {
-  return {.value = value,
-          .name = name,
-          .refusal = EOPNOTSUPP,
-          .why = "its argument points to memory that is not modelled"};
+constexpr Operation refused(uint64_t value, const char* name,
+                            const char* why = "its argument points to memory that is not modelled") {
+  return {.value = value, .name = name, .refusal = EOPNOTSUPP, .why = why};
 }
 
 // A program whose clone fails copies the data with calls that are on record.
@@ -90,7 +88,7 @@ constexpr Operation kIoctl[] = {
     gives(TIOCGSID, "TIOCGSID", kWord),
     gives(TIOCOUTQ, "TIOCOUTQ", kWord),
     gives(FIONREAD, "FIONREAD", kWord),
-    takes(TIOCSTI, "TIOCSTI", 1),
+    refused(TIOCSTI, "TIOCSTI", "it would type for the human who is asked for approvals"),
     gives(TIOCGWINSZ, "TIOCGWINSZ", kWinsize),
     takes(TIOCSWINSZ, "TIOCSWINSZ", kWinsize),
     gives(TIOCMGET, "TIOCMGET", kWord),

@@ -40,8 +40,9 @@ Classification byRules(const std::vector<ActionRule>& rules, std::string_view ac
 
 Classifier::Classifier(const std::vector<Source>& more) {
   std::vector<Source> files = builtinRules();
+  const size_t proven = files.size();
   files.insert(files.end(), more.begin(), more.end());
-  rules_ = loadRules(files);
+  rules_ = loadRules(files, proven);
 }
 
 Classifier::~Classifier() = default;

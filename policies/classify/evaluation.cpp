@@ -203,7 +203,7 @@ void Evaluation::program(const Argument* arguments, size_t count, const Context&
     return;
   }
   for (const auto& [glob, spec] : rules_.programGlobs) {
-    if (!re2::RE2::FullMatch(piece(base), *glob)) continue;
+    if (!glob->full(base)) continue;
     known({spec}, arguments, count, context);
     return;
   }
@@ -277,7 +277,7 @@ const Spec* Evaluation::subcommand(const Spec& spec, const std::string& called,
     if (found != spec.subcommands.end()) return found->second;
   }
   for (const auto& [glob, sub] : spec.subcommandGlobs) {
-    if (re2::RE2::FullMatch(piece(name.text), *glob)) return sub;
+    if (glob->full(name.text)) return sub;
   }
   add(spec.otherwise.value_or(ClassSet{Class::kUnknown}),
       spec.otherwise ? spec.id : "unknown-subcommand", called + ' ' + std::string(name.text));
@@ -438,7 +438,7 @@ void Evaluation::text(const Run& run, const Argument& argument, const Context& c
   std::string_view script = argument.text;
   if (run.capture != nullptr) {
     re2::StringPiece group;
-    if (!re2::RE2::PartialMatch(piece(script), *run.capture, &group)) return;
+    if (!re2::RE2::PartialMatch(piece(script), run.capture->get(), &group)) return;
     script = {group.data(), group.size()};
   } else if (run.language != nullptr && onlyExpansion(argument)) {
     add({Class::kExecuteCode}, "computed-script", script);
@@ -472,14 +472,14 @@ bool Evaluation::pattern(const Language::Pattern& pattern, std::string_view text
   re2::StringPiece rest = piece(text);
   const bool group = !pattern.runsName.empty() || pattern.reads || pattern.writes;
   if (!group) {
-    if (!re2::RE2::PartialMatch(rest, *pattern.regex)) return false;
+    if (!pattern.regex->found(text)) return false;
     add(pattern.classes, pattern.id, text);
     return true;
   }
   bool any = false;
   re2::StringPiece found;
-  for (unsigned i = 0; i < kMaxGroups && re2::RE2::FindAndConsume(&rest, *pattern.regex, &found);
-       ++i) {
+  for (unsigned i = 0;
+       i < kMaxGroups && re2::RE2::FindAndConsume(&rest, pattern.regex->get(), &found); ++i) {
     any = true;
     const std::string_view inner(found.data(), found.size());
     if (!pattern.runsName.empty()) {
@@ -582,7 +582,7 @@ void Evaluation::redirection(const shell::Redirection& redirection) {
 void Evaluation::assignment(std::string_view name, const Argument& value) {
   for (const VariableRule& rule : rules_.variables) {
     if (rule.expansion || !rule.names.matches(name)) continue;
-    if (rule.unless != nullptr && re2::RE2::PartialMatch(piece(value.text), *rule.unless)) continue;
+    if (rule.unless != nullptr && rule.unless->found(value.text)) continue;
     std::string words(name);
     words += '=';
     words += clipped(value.text);
@@ -609,7 +609,7 @@ void Evaluation::expansions(const shell::Word& word) {
 void Evaluation::words(const Argument* arguments, size_t count) {
   for (const WordRule& rule : rules_.words) {
     for (size_t i = 0; i < count; ++i) {
-      if (re2::RE2::PartialMatch(piece(arguments[i].text), *rule.regex)) {
+      if (rule.regex->found(arguments[i].text)) {
         add(rule.classes, rule.id, arguments[i].text);
       }
     }
@@ -650,7 +650,7 @@ void Evaluation::path(std::string_view text, Access access, FileContext where) {
     const FileRule& rule = rules_.files[index];
     if ((rule.access >> static_cast<unsigned>(access) & 1u) == 0) continue;
     if ((rule.where >> static_cast<unsigned>(where) & 1u) == 0) continue;
-    if (rule.except != nullptr && re2::RE2::FullMatch(piece(path), *rule.except)) continue;
+    if (rule.except != nullptr && rule.except->full(path)) continue;
     add(rule.classes, rule.id, text);
   }
 }

@@ -40,11 +40,30 @@ std::string globRegex(std::string_view glob) {
   return regex;
 }
 
+const re2::RE2& Regex::get() const {
+  std::call_once(once_, [this] {
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    options.set_max_mem(2 << 20);
+    options.set_dot_nl(true);
+    // Names need not be UTF-8, and must not escape a rule by that.
+    options.set_encoding(re2::RE2::Options::EncodingLatin1);
+    regex_ = std::make_unique<re2::RE2>(pattern_, options);
+  });
+  return *regex_;
+}
+
+bool Regex::full(std::string_view text) const {
+  return re2::RE2::FullMatch(re2::StringPiece(text.data(), text.size()), get());
+}
+
+bool Regex::found(std::string_view text) const {
+  return re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), get());
+}
+
 bool Matcher::matches(std::string_view text) const {
   if (std::find(is.begin(), is.end(), text) != is.end()) return true;
-  const re2::StringPiece piece(text.data(), text.size());
-  if (glob != nullptr && re2::RE2::FullMatch(piece, *glob)) return true;
-  return regex != nullptr && re2::RE2::PartialMatch(piece, *regex);
+  return (glob != nullptr && glob->full(text)) || (regex != nullptr && regex->found(text));
 }
 
 std::string normalPath(std::string_view path) {

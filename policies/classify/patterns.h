@@ -5,6 +5,7 @@
 #include <re2/re2.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,11 +17,26 @@ namespace airr::classify {
 // **/ may be nothing, as may /** at the end; {a,b} are alternatives.
 std::string globRegex(std::string_view glob);
 
+// A regular expression over bytes, compiled when it is first used: of the built-in ones a session
+// uses few.
+class Regex {
+ public:
+  explicit Regex(std::string pattern) : pattern_(std::move(pattern)) {}
+  const re2::RE2& get() const;
+  bool full(std::string_view text) const;   // all of it
+  bool found(std::string_view text) const;  // anywhere in it
+
+ private:
+  std::string pattern_;
+  mutable std::once_flag once_;
+  mutable std::unique_ptr<re2::RE2> regex_;
+};
+
 // Matches if one of its parts does.
 struct Matcher {
   std::vector<std::string> is;
-  std::unique_ptr<re2::RE2> glob;   // full match
-  std::unique_ptr<re2::RE2> regex;  // found anywhere
+  std::unique_ptr<Regex> glob;   // full match
+  std::unique_ptr<Regex> regex;  // found anywhere
 
   bool matches(std::string_view text) const;
 };

@@ -10,16 +10,6 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-std::unique_ptr<re2::RE2> compile(const std::string& pattern) {
-  re2::RE2::Options options;
-  options.set_log_errors(false);
-  options.set_max_mem(2 << 20);
-  options.set_dot_nl(true);
-  // Bytes: names need not be UTF-8, and must not escape a rule by that.
-  options.set_encoding(re2::RE2::Options::EncodingLatin1);
-  return std::make_unique<re2::RE2>(pattern, options);
-}
-
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   for (;;) {
@@ -34,10 +24,11 @@ bool isGlob(std::string_view text) { return text.find_first_of("*?[{") != std::s
 
 class Reader {
  public:
-  Reader(RuleSet& rules, const Source& source) : rules_(rules), source_(source) {}
+  Reader(RuleSet& rules, const Source& source, bool proven)
+      : rules_(rules), source_(source), proven_(proven) {}
 
   void file(std::vector<std::pair<std::string, size_t>>& filePatterns) {
-    const YamlNode root = parseYaml(source_);
+    const YamlNode root = source_.packed.empty() ? parseYaml(source_) : unpackYaml(source_.packed);
     auto listOf = [&](auto&& item) {
       return [&, item](const YamlNode& node) {
         for (const YamlNode& each : list(node)) item(each);
@@ -152,20 +143,26 @@ class Reader {
     return set;
   }
 
-  std::unique_ptr<re2::RE2> regex(const YamlNode& node) const {
-    std::unique_ptr<re2::RE2> result = compile(word(node));
-    if (!result->ok()) fail(node, "not a regular expression (RE2): " + result->error());
+  std::unique_ptr<Regex> regex(const YamlNode& node) const {
+    auto result = std::make_unique<Regex>(word(node));
+    if (!proven_ && !result->get().ok()) {
+      fail(node, "not a regular expression (RE2): " + result->get().error());
+    }
     return result;
   }
 
-  std::unique_ptr<re2::RE2> globs(const YamlNode& node) const {
+  bool hasGroup(const Regex& regex) const {
+    return proven_ || regex.get().NumberOfCapturingGroups() > 0;
+  }
+
+  std::unique_ptr<Regex> globs(const YamlNode& node) const {
     std::string pattern;
     for (const YamlNode& each : list(node)) {
       if (!pattern.empty()) pattern += '|';
       pattern += globRegex(word(each));
     }
-    std::unique_ptr<re2::RE2> result = compile(pattern);
-    if (!result->ok()) fail(node, "these globs are too large");
+    auto result = std::make_unique<Regex>(pattern);
+    if (!proven_ && !result->get().ok()) fail(node, "these globs are too large");
     return result;
   }
 
@@ -236,7 +233,7 @@ class Reader {
       for (const std::string& name : names(key, value)) {
         if (name.empty()) fail(key, "a program's name is empty");
         if (isGlob(name)) {
-          rules_.programGlobs.emplace_back(compile(globRegex(name)), added);
+          rules_.programGlobs.emplace_back(std::make_unique<Regex>(globRegex(name)), added);
         } else {
           rules_.programs[name].push_back(added);
         }
@@ -343,7 +340,7 @@ class Reader {
       const Spec* added = this->spec(value, spec.id + ' ' + split(key.text, '|').front(), &spec);
       for (const std::string& name : names(key, value)) {
         if (isGlob(name)) {
-          spec.subcommandGlobs.emplace_back(compile(globRegex(name)), added);
+          spec.subcommandGlobs.emplace_back(std::make_unique<Regex>(globRegex(name)), added);
         } else if (!spec.subcommands.emplace(name, added).second) {
           fail(key, "the subcommand '" + name + "' is there twice");
         }
@@ -486,8 +483,7 @@ class Reader {
                {"capture",
                 [&](const YamlNode& value) {
                   run.capture = regex(value);
-                  if (run.capture->NumberOfCapturingGroups() < 1)
-                    fail(value, "'capture' needs a group");
+                  if (!hasGroup(*run.capture)) fail(value, "'capture' needs a group");
                 }},
                {"appends", [&](const YamlNode& value) { run.appends = yes(value); }},
                {"language", [&](const YamlNode& value) { run.languageName = language(value); }},
@@ -536,7 +532,7 @@ class Reader {
                  });
     if (result.regex == nullptr) fail(node, "a pattern needs a 'regex'");
     const bool group = !result.runsName.empty() || result.writes || result.reads;
-    if (group && result.regex->NumberOfCapturingGroups() < 1) {
+    if (group && !hasGroup(*result.regex)) {
       fail(node, "'runs' and 'file' need a group in the regex");
     }
     if (result.id.empty()) fail(node, "a pattern of a language needs an 'id'");
@@ -635,6 +631,7 @@ class Reader {
 
   RuleSet& rules_;
   const Source& source_;
+  bool proven_;
   std::vector<Use> uses_;
 };
 
@@ -662,12 +659,14 @@ void resolveLanguages(RuleSet& rules) {
 
 }  // namespace
 
-std::unique_ptr<const RuleSet> loadRules(const std::vector<Source>& files) {
+std::unique_ptr<const RuleSet> loadRules(const std::vector<Source>& files, size_t proven) {
   auto rules = std::make_unique<RuleSet>();
   std::vector<std::pair<std::string, size_t>> filePatterns;
   std::vector<Reader> readers;
   readers.reserve(files.size());
-  for (const Source& file : files) readers.emplace_back(*rules, file).file(filePatterns);
+  for (const Source& file : files) {
+    readers.emplace_back(*rules, file, readers.size() < proven).file(filePatterns);
+  }
   for (const Reader& reader : readers) {
     for (const Reader::Use& use : reader.uses()) {
       if (use.name == "command" || use.name == "shell" || rules->languages.contains(use.name))

@@ -49,9 +49,9 @@ struct Run {
   unsigned index = 0;
   std::vector<OptionId> options;
   std::vector<std::string> after, until;
-  std::unique_ptr<re2::RE2> capture;  // only what its first group finds is the script
-  bool appends = false;               // more arguments will be added, which nobody knows
-  std::string languageName;           // "command", "shell", or one of RuleSet::languages
+  std::unique_ptr<Regex> capture;  // only what its first group finds is the script
+  bool appends = false;            // more arguments will be added, which nobody knows
+  std::string languageName;        // "command", "shell", or one of RuleSet::languages
   const Language* language = nullptr;
 };
 
@@ -87,7 +87,7 @@ struct Spec {
   std::vector<Rule> rules;   // all that hold count
   std::vector<Rule> first;   // only the first that holds counts
   std::unordered_map<std::string, const Spec*> subcommands;
-  std::vector<std::pair<std::unique_ptr<re2::RE2>, const Spec*>> subcommandGlobs;
+  std::vector<std::pair<std::unique_ptr<Regex>, const Spec*>> subcommandGlobs;
   bool hasSubcommands = false;
   std::optional<ClassSet> otherwise;  // for other subcommands; unset: unknown
 };
@@ -96,7 +96,7 @@ struct Spec {
 struct Language {
   struct Pattern {
     std::string id;
-    std::unique_ptr<re2::RE2> regex;
+    std::unique_ptr<Regex> regex;
     ClassSet classes;
     std::string runsName;  // language of the first group, or empty
     const Language* runs = nullptr;
@@ -113,15 +113,15 @@ struct FileRule {
   std::string id;
   uint8_t access = 0xff;  // bits by Access
   uint8_t where = 0xff;   // bits by FileContext
-  std::unique_ptr<re2::RE2> except;
+  std::unique_ptr<Regex> except;
   ClassSet classes;
 };
 
 struct VariableRule {
   std::string id;
   Matcher names;
-  bool expansion = false;            // $NAME in a word; otherwise NAME=value before a command
-  std::unique_ptr<re2::RE2> unless;  // values that are harmless
+  bool expansion = false;         // $NAME in a word; otherwise NAME=value before a command
+  std::unique_ptr<Regex> unless;  // values that are harmless
   ClassSet classes;
   std::string runsName;  // language of the value, or empty
   const Language* runs = nullptr;
@@ -129,7 +129,7 @@ struct VariableRule {
 
 struct WordRule {
   std::string id;
-  std::unique_ptr<re2::RE2> regex;
+  std::unique_ptr<Regex> regex;
   ClassSet classes;
 };
 
@@ -144,7 +144,7 @@ struct ActionRule {
 struct RuleSet {
   std::vector<std::unique_ptr<Spec>> specs;
   std::unordered_map<std::string, std::vector<const Spec*>> programs;
-  std::vector<std::pair<std::unique_ptr<re2::RE2>, const Spec*>> programGlobs;
+  std::vector<std::pair<std::unique_ptr<Regex>, const Spec*>> programGlobs;
   std::map<std::string, std::unique_ptr<Language>> languages;
   std::vector<std::string> systemDirectories;  // programs in them are known by their names
   std::vector<std::string> alsoByName;         // directories elsewhere whose programs are, too
@@ -161,7 +161,8 @@ struct RuleSet {
 
 // All files together are one set: the order of files does not matter, and what several say about
 // one program adds up. Languages named "command" and "shell" are built in.
-std::unique_ptr<const RuleSet> loadRules(const std::vector<Source>& files);
+// Of the first `proven` files the regular expressions are not tried at once.
+std::unique_ptr<const RuleSet> loadRules(const std::vector<Source>& files, size_t proven = 0);
 
 // The rules that are part of airr.
 std::vector<Source> builtinRules();

@@ -160,6 +160,65 @@ YamlNode parseYaml(const Source& source) {
   }
 }
 
+namespace {
+
+void packNumber(std::string& bytes, size_t value) {
+  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
+  bytes += static_cast<char>(value);
+}
+
+void pack(std::string& bytes, const YamlNode& node) {
+  bytes += static_cast<char>(node.kind);
+  packNumber(bytes, node.place.line);
+  packNumber(bytes, node.place.column);
+  packNumber(bytes, node.text.size());
+  bytes += node.text;
+  packNumber(bytes, node.keys.size());
+  packNumber(bytes, node.items.size());
+  for (const YamlNode& key : node.keys) pack(bytes, key);
+  for (const YamlNode& item : node.items) pack(bytes, item);
+}
+
+size_t unpackNumber(std::string_view& bytes) {
+  size_t value = 0;
+  for (unsigned shift = 0; !bytes.empty(); shift += 7) {
+    const auto byte = static_cast<uint8_t>(bytes.front());
+    bytes.remove_prefix(1);
+    value |= size_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) break;
+  }
+  return value;
+}
+
+void unpack(std::string_view& bytes, YamlNode& node) {
+  if (bytes.empty()) return;
+  node.kind = static_cast<YamlNode::Kind>(bytes.front());
+  bytes.remove_prefix(1);
+  node.place.line = static_cast<unsigned>(unpackNumber(bytes));
+  node.place.column = static_cast<unsigned>(unpackNumber(bytes));
+  const size_t size = unpackNumber(bytes);
+  node.text = bytes.substr(0, size);
+  bytes.remove_prefix(node.text.size());
+  node.keys.resize(unpackNumber(bytes));
+  node.items.resize(unpackNumber(bytes));
+  for (YamlNode& key : node.keys) unpack(bytes, key);
+  for (YamlNode& item : node.items) unpack(bytes, item);
+}
+
+}  // namespace
+
+std::string packYaml(const YamlNode& node) {
+  std::string bytes;
+  pack(bytes, node);
+  return bytes;
+}
+
+YamlNode unpackYaml(std::string_view packed) {
+  YamlNode root;
+  unpack(packed, root);
+  return root;
+}
+
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates) {
   constexpr size_t kLongest = 64;
   if (word.size() > kLongest) return {};

@@ -145,6 +145,48 @@ def window_size(place):
         terminal.expect(rb"prompt> ")
 
 
+APPROVAL = """
+- policy: ask
+- rule: everything
+  condition: always
+  verdict: allow
+- rule: what a human decides
+  condition: action = create and path.name = asked
+  verdict: approve
+  expires: 1m
+"""
+# Types an answer ahead and into the terminal's input queue, as far as it can, then makes the file.
+ANSWERS_ITSELF = """import fcntl, os, sys, termios
+terminal = os.open("/dev/tty", os.O_RDWR)
+for character in b"y\\n":
+    try: fcntl.ioctl(terminal, termios.TIOCSTI, bytes([character]))
+    except OSError as error: print("typing:", error.errno != 0)
+for _ in range(2):
+    try: os.close(os.open("asked", os.O_CREAT | os.O_WRONLY)); os.unlink("asked"); print("made")
+    except OSError as error: print("denied:", error.errno)
+"""
+
+
+def approval(place):
+    """A human's answer decides, holds for the same action for a while, and is not given by the program."""
+    (place.home / "ask.yaml").write_text(APPROVAL)
+    (place.home / "program.py").write_text(ANSWERS_ITSELF)
+    command = record(place, f"/usr/bin/python3 {place.home}/program.py").replace("observe", f"{place.home}/ask.yaml")
+    for typed, shown_after in ((b"n\n", rb"denied: 1\r\n"), (b"y\n", rb"made\r\nmade\r\n")):
+        with Terminal(place) as terminal:
+            terminal.line(command)
+            terminal.expect(rb"typing: True")
+            terminal.expect(rb"what a human decides[^\0]*allow it\? \[y/N\] ")
+            terminal.send(typed)
+            if typed == b"n\n":
+                terminal.expect(rb"denied: 1\r\n|allow it")
+                terminal.expect(rb"allow it\? \[y/N\] ")
+                terminal.send(typed)
+            terminal.expect(shown_after)
+            terminal.expect(rb"prompt> ")
+    replays_to(place, 0, b"typing: True\ntyping: True\nmade\nmade\n")
+
+
 def replays_to(place, status, output):
     """The trace of a terminal session replays into pipes."""
     place.forget()
@@ -157,6 +199,7 @@ def replays_to(place, status, output):
 
 
 CHECKS = {
+    "terminal.approval": approval,
     "terminal.stop_and_continue": stop_and_continue,
     "terminal.background": background,
     "terminal.interrupt": interrupt,

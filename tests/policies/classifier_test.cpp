@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "policies/classify/rule_set.h"
 #include "tests/policies/corpus.h"
 
 namespace airr::classify {
@@ -208,6 +209,19 @@ TEST(Classifier, WorkAndResultAreBounded) {
   EXPECT_LE(result.why.size(), 64u);
   EXPECT_TRUE(result.classes.has(Class::kUnknown));
   for (const Signal& signal : result.why) EXPECT_LE(signal.words.size(), 200u);
+}
+
+// The classifier takes the built-in rules as packed trees, and leaves their expressions untried.
+TEST(ClassifyRules, TheBuiltInFilesAreWhatIsBuiltIn) {
+  std::vector<Source> files;
+  for (const Source& packed : builtinRules()) {
+    std::ifstream file(std::string(AIRR_RULES "/") + packed.name, std::ios::binary);
+    files.push_back({packed.name, {std::istreambuf_iterator<char>(file), {}}});
+    EXPECT_EQ(packYaml(parseYaml(files.back())), packed.packed) << packed.name;
+  }
+  EXPECT_GT(files.size(), 5u);
+  const auto rules = loadRules(files);
+  for (const auto& [glob, spec] : rules->programGlobs) EXPECT_TRUE(glob->get().ok()) << spec->id;
 }
 
 TEST(ClassifyRules, UsersExtendThem) {
