@@ -31,7 +31,8 @@ VARIANTS = ("native", "strace", "strace_pinned", "record", "replay")
 
 
 class Bench:
-    def __init__(self, airr, programs, rounds, base):
+    def __init__(self, airr, programs, rounds, base, policy):
+        self.policy = policy
         self.airr = str(airr)
         self.programs = programs
         self.rounds = rounds
@@ -124,6 +125,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--airr", type=pathlib.Path, default=ROOT / "build/tools/airr")
     parser.add_argument("--programs", type=pathlib.Path, default=ROOT / "build/tests/programs")
+    parser.add_argument("--policy", default="observe", help="that record works under")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path, help="write the results here too")
     parser.add_argument("names", nargs="*", help="only these programs")
@@ -134,7 +136,7 @@ def main():
     results = []
     print(HEADINGS, flush=True)
     with tempfile.TemporaryDirectory(prefix="airr-bench-") as base:
-        bench = Bench(options.airr.resolve(), options.programs.resolve(), options.rounds, pathlib.Path(base))
+        bench = Bench(options.airr.resolve(), options.programs.resolve(), options.rounds, pathlib.Path(base), options.policy)
         for case in chosen:
             results.append(bench.measure(case))
             print(row(results[-1]), flush=True)

@@ -98,6 +98,11 @@ def demonstrate(airr, trace, show, base):
     report("gone", "the model server is stopped and the agent's folder is deleted")
     verified, _ = run(airr, "verify", trace)
     must_succeed(verified, "verify")
+    judged, seconds = run(airr, "judge", trace, "--policy", "developer", "--json")
+    # 116: that policy would have decided something otherwise than the one that only recorded.
+    if judged.returncode not in (0, 116):
+        must_succeed(judged, "judge")
+    report("judged", f"{seconds:.2f} s under the policy 'developer'")
     print(verified.stdout.decode(), end="")
     inspected, _ = run(airr, "inspect", trace)
     must_succeed(inspected, "inspect")

@@ -318,6 +318,16 @@ void Recording::handleStop(Task& task, const Stop& stop) {
   if (bootstrapping_ && stop.kind == Stop::Kind::kSeccomp) {
     // Between the filter and exec runs our own code (launch.cpp): only execve, or write and exit.
     if (!notifier_) notifier_ = CallNotifier::ofChild(task.tracee.tid());
+    if (!notifier_ && enforcement_->decides())
+      throw Error(ExitCode::kFailure,
+                  "this host cannot enforce policy '" + enforcement_->policy().name() +
+                      "': the kernel gives no seccomp user notification here",
+                  "record outside of other sandboxes, or with --policy observe; `airr doctor` shows what there is");
+    task.entry = task.tracee.callInfo();
+    task.call = task.entry.call;
+    task.model = syscalls::find(task.call.number);
+    const bool starts = task.call.number == SYS_execve || task.call.number == SYS_execveat;
+    if (starts && !decide(task)) return;
     task.tracee.resume(Resume::kContinue);
     return;
   }

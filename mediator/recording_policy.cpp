@@ -460,6 +460,9 @@ bool Recording::judge(Task& task, Subject& subject) {
   const Decision& decision = decisions[strictest];
   schema::Decision::Approved approved = schema::Decision::Approved::NOT_ASKED;
   bool runs = forbidden == nullptr && decision.runs();
+  // A program runs read-only; a write does not.
+  const bool cannotWrite = decision.verdict == Verdict::kReadOnly && task.model->authority != Authority::kExecute;
+  if (cannotWrite) runs = false;
   std::string reason;
   if (forbidden != nullptr) {
     reason = std::string("the floor forbids it: ") + forbidden;
@@ -472,7 +475,7 @@ bool Recording::judge(Task& task, Subject& subject) {
     if (approved == schema::Decision::Approved::NO_ANSWER) reason += " (nobody answered)";
     if (approved == schema::Decision::Approved::NO) reason += " (denied at the terminal)";
   }
-  const int error = forbidden != nullptr ? EPERM : decision.error;
+  const int error = forbidden != nullptr ? EPERM : cannotWrite ? EROFS : decision.error;
   bool killed = false;
   for (unsigned i = 0; i < subject.actions.count; ++i) {
     enforcement_->state().apply(process, subject.actions.action[i], decisions[i], runs);

@@ -145,7 +145,7 @@ Probe probeUserNotification() {
   uint32_t action = SECCOMP_RET_USER_NOTIF;
   bool yes = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
   return {"seccomp-user-notification", answer(yes), false, yes ? "available" : strerror(errno),
-          "not used yet"};
+          "takes calls at half the cost of a stop; a policy that decides needs it"};
 }
 
 Probe probeTsc() {

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -14,8 +15,11 @@
 #include <vector>
 
 #include "mediator/record_session.h"
+#include "policies/bindings.h"
+#include "policies/policy.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/doctor_probes.h"
 
 namespace airr::tools {
 namespace {
@@ -64,6 +68,22 @@ std::string policyFor(const Options& options) {
   }
   fprintf(stderr, "airr: no policy is given: 'observe' allows and records everything (--policy NAME)\n");
   return "observe";
+}
+
+// A policy may name guarantees without which nothing is to run.
+void requireGuarantees(const std::string& nameOrPath) {
+  const auto policy = policies::Policy::load(nameOrPath, policies::bindingsHere());
+  if (policy.requirements().empty()) return;
+  const std::vector<Probe> probes = probeHost();
+  for (const std::string& wanted : policy.requirements()) {
+    const auto found = std::find_if(probes.begin(), probes.end(),
+                                    [&](const Probe& probe) { return probe.name == wanted; });
+    if (found != probes.end() && found->answer == Answer::kYes) continue;
+    throw Error(ExitCode::kFailure,
+                "policy '" + policy.name() + "' requires '" + wanted + "', which this host does not give" +
+                    (found == probes.end() ? "" : ": " + found->detail),
+                "`airr doctor` shows what it gives");
+  }
 }
 
 class UsageWithProgram : public CLI::Formatter {
@@ -134,13 +154,15 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       throw Error(ExitCode::kFailure, "record: no program was given",
                   "Put it after --, as in: airr record -o trace.cap -- ls -l");
     }
+    const std::string policy = policyFor(*options);
+    requireGuarantees(policy);
     return passThrough(record({.tracePath = options->output,
                                .command = program,
                                .shimPath = shimFor(*options),
                                .powerSafe = options->durability == "power",
                                .witness = options->witness,
                                .pin = !options->noPin,
-                               .policy = policyFor(*options)}));
+                               .policy = policy}));
   };
 }
 

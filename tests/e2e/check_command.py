@@ -215,7 +215,53 @@ def quiet(place):
     check((outcome.status, outcome.output, outcome.error) == (3, b"", b""), f"replay --quiet: {outcome}")
 
 
+ATTEMPTS = """import os, pathlib, socket, subprocess
+home, secret = pathlib.Path(os.environ["HOME"]), pathlib.Path(os.environ["HOME"], ".ssh/id_rsa")
+def attempt(name, deed):
+    try: deed(); print(name, "done")
+    except OSError as error: print(name, error.strerror)
+attempt("read", lambda: pathlib.Path("/etc/hostname").read_text())
+attempt("write here", lambda: pathlib.Path("new").write_text("x"))
+attempt("write at home", lambda: (home / ".bashrc").write_text("x"))
+attempt("read secret", lambda: secret.read_text())
+attempt("run", lambda: subprocess.run(["/bin/ls", "new"], capture_output=True, check=False))
+attempt("connect", lambda: socket.create_connection(("192.0.2.1", 443), timeout=0.2).close())
+"""
+ATTEMPTED = re.findall(r'attempt\("([^"]+)"', ATTEMPTS)
+
+
+def stock_policies(place):
+    """One program under each stock policy: what it is denied, and that replay denies it too."""
+    secret = place.home / ".ssh/id_rsa"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("a secret")
+    denied = {}
+    for policy in ("observe", "developer", "read-only", "offline", "strict"):
+        place.make_key()
+        (place.base / "tmp").mkdir(exist_ok=True)
+        outcome = place.record(["/usr/bin/python3", "-c", ATTEMPTS], policy=policy,
+                               environment={"TMPDIR": str(place.base / "tmp")})
+        check(outcome.status == 0, f"{policy}: status {outcome.status}\n{shown(outcome.error)}")
+        lines = outcome.output.decode().splitlines()
+        denied[policy] = {name for name in ATTEMPTED if f"{name} done" not in lines}
+        check(len(lines) == len(ATTEMPTED), f"{policy}: {lines}")
+        place.forget()
+        for _ in range(2):
+            replayed = place.replay()
+            check((replayed.status, replayed.output) == (0, outcome.output),
+                  f"{policy}: replay differs: {replayed.status}\n{shown(replayed.output)}{shown(replayed.error)}")
+        judged = place.airr_run("judge", place.trace, "--policy", "recorded")
+        check(judged.status == 0, f"{policy}: judged again otherwise:\n{shown(judged.output)}{shown(judged.error)}")
+    check(denied["observe"] == {"connect"}, f"observe denies {denied['observe']}")  # nobody is there
+    for policy in ("developer", "offline", "strict", "read-only"):
+        missing = {"write at home", "read secret", "connect"} - denied[policy]
+        check(not missing, f"{policy} allows {missing}; it denies {denied[policy]}")
+    check("write here" not in denied["developer"] and "write here" in denied["read-only"], f"{denied}")
+    check("run" not in denied["developer"] and "read" not in denied["developer"], f"{denied}")
+
+
 CHECKS = {
+    "policy.stock": stock_policies,
     "command.usage": usage,
     "command.programs": programs,
     "command.unreadable": unreadable,

@@ -116,13 +116,13 @@ class Place:
         if not any(self.home.iterdir()):
             run([self.airr, "record", "--policy", "observe", "-o", self.base / "first.cap", "--", "true"], self.base, self.environment())
 
-    def record(self, command, stdin=b"", timeout=60):
+    def record(self, command, stdin=b"", timeout=60, policy="observe", environment=None):
         """Records into self.trace."""
         self.make_key()
         self.fresh_work()
         self.trace = self.trace_to_write
-        arguments = [self.airr, "record", "--policy", "observe", "-o", self.trace, "--", *command]
-        return run(arguments, self.work, self.environment(), stdin, timeout)
+        arguments = [self.airr, "record", "--policy", policy, "-o", self.trace, "--", *command]
+        return run(arguments, self.work, {**self.environment(), **(environment or {})}, stdin, timeout)
 
     def forget(self):
         """Moves the trace elsewhere and deletes everything that the session worked on."""
