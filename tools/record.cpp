@@ -154,11 +154,12 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       throw Error(ExitCode::kFailure, "record: no program was given",
                   "Put it after --, as in: airr record -o trace.cap -- ls -l");
     }
+    const std::string shim = shimFor(*options);
     const std::string policy = policyFor(*options);
     requireGuarantees(policy);
     return passThrough(record({.tracePath = options->output,
                                .command = program,
-                               .shimPath = shimFor(*options),
+                               .shimPath = shim,
                                .powerSafe = options->durability == "power",
                                .witness = options->witness,
                                .pin = !options->noPin,

@@ -236,7 +236,7 @@ def stock_policies(place):
     secret.parent.mkdir(parents=True)
     secret.write_text("a secret")
     denied = {}
-    for policy in ("observe", "developer", "read-only", "offline", "strict"):
+    for policy in ("observe", "developer", "read-only", "offline"):
         place.make_key()
         (place.base / "tmp").mkdir(exist_ok=True)
         outcome = place.record(["/usr/bin/python3", "-c", ATTEMPTS], policy=policy,
@@ -253,10 +253,14 @@ def stock_policies(place):
         judged = place.airr_run("judge", place.trace, "--policy", "recorded")
         check(judged.status == 0, f"{policy}: judged again otherwise:\n{shown(judged.output)}{shown(judged.error)}")
     check(denied["observe"] == {"connect"}, f"observe denies {denied['observe']}")  # nobody is there
-    for policy in ("developer", "offline", "strict", "read-only"):
+    for policy in ("developer", "offline", "read-only"):
         missing = {"write at home", "read secret", "connect"} - denied[policy]
         check(not missing, f"{policy} allows {missing}; it denies {denied[policy]}")
     check("write here" not in denied["developer"] and "write here" in denied["read-only"], f"{denied}")
+    # Under strict a human decides on code in arguments, and nobody is there; looking around is allowed.
+    fails(place.record(["/usr/bin/python3", "-c", ATTEMPTS], policy="strict"), CANNOT_EXECUTE, "nobody answered")
+    outcome = place.record(["/bin/ls", "/etc/hostname"], policy="strict")
+    check((outcome.status, outcome.output) == (0, b"/etc/hostname\n"), f"strict: {shown(outcome.error)}")
     check("run" not in denied["developer"] and "read" not in denied["developer"], f"{denied}")
 
 
