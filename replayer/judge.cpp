@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "mediator/facts/session_facts.h"
 #include "mediator/facts/step.h"
@@ -158,25 +159,69 @@ class Parcels {
   std::thread thread_;
 };
 
+// What a session began with.
+struct Origin {
+  policies::Bindings bindings;
+  std::string policyName;
+  std::optional<std::string> policyText;  // none: no policy is on record
+};
+
+// What the policies' variables stand for: as recorded, else from the environment of the first program.
+Origin originOf(const Parcel& parcel, schema::Header::Reader header) {
+  Origin origin;
+  origin.bindings = {header.getDirectory().cStr(), std::nullopt, "/tmp"};
+  kj::ArrayPtr<const capnp::word> rest(
+      reinterpret_cast<const capnp::word*>(parcel.frame.words.data()), parcel.frame.words.size());
+  for (uint32_t i = 0; i < parcel.frame.count; ++i) {
+    const size_t words = messageSize(rest);
+    capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
+    const auto event = message.getRoot<schema::Event>();
+    if (event.isPolicy()) {
+      const auto policy = event.getPolicy();
+      auto value = [](capnp::Text::Reader text) {
+        return text.size() == 0 ? std::nullopt : std::optional<std::string>(text.cStr());
+      };
+      origin.policyName = policy.getName().cStr();
+      origin.policyText = policy.getText().cStr();
+      origin.bindings = {value(policy.getWorkspace()), value(policy.getHome()),
+                         value(policy.getTemporary())};
+      break;
+    }
+    if (event.isExec()) {
+      for (auto variable : event.getExec().getEnvironment()) {
+        const std::string_view text(variable.begin(), variable.size());
+        if (text.starts_with("HOME=/")) origin.bindings.home = text.substr(5);
+        if (text.starts_with("TMPDIR=/")) origin.bindings.temporary = text.substr(7);
+      }
+      break;
+    }
+    rest = rest.slice(words, rest.size());
+  }
+  return origin;
+}
+
 // One policy over one session.
 struct Side {
   explicit Side(Policy chosen) : policy(std::move(chosen)), state(policy) {}
   const Policy policy;
   SessionState state;
-  Decision decision;   // scratch
-  Decision strictest;  // of the deed's actions
-  policies::Action* about = nullptr;
+  std::vector<Decision> decisions;  // of the deed's actions
+  size_t strictestAt = 0;
+
+  const Decision& strictest() const { return decisions[strictestAt]; }
 
   void decide(Deed& deed) {
-    about = nullptr;
-    for (policies::Action* action : deed.actions) {
-      state.prepare(deed.process, *action);
-      policy.evaluate(*action, decision);
-      state.apply(deed.process, *action, decision, deed.happened);
-      if (about != nullptr && !decision.isStricterThan(strictest)) continue;
-      std::swap(strictest, decision);
-      about = action;
+    strictestAt = 0;
+    if (decisions.size() < deed.actions.size()) decisions.resize(deed.actions.size());
+    for (size_t i = 0; i < deed.actions.size(); ++i) {
+      state.prepare(deed.process, *deed.actions[i]);
+      policy.evaluate(*deed.actions[i], decisions[i]);
+      if (decisions[i].isStricterThan(decisions[strictestAt])) strictestAt = i;
     }
+    // Whoever is asked is taken to agree, where the record does not say otherwise.
+    const bool happens = deed.permitted && !deed.byFloor && strictest().runs();
+    for (size_t i = 0; i < deed.actions.size(); ++i)
+      state.apply(deed.process, *deed.actions[i], decisions[i], happens);
   }
 };
 
@@ -185,8 +230,6 @@ class Judge {
   Judge(const std::string& trace, const JudgeOptions& options)
       : options_(options), trace_(openAuthenticated(trace)) {
     result_.trace = trace;
-    bindings_.workspace = trace_.reader->header().getDirectory().cStr();
-    bindings_.temporary = "/tmp";
   }
 
   Judgement run() {
@@ -225,38 +268,12 @@ class Judge {
     if (before_) act(*before_);
   }
 
-  // What the policies' variables stand for: as recorded, else from the environment of the first
-  // program.
-  void begin(Parcel& parcel, SessionFacts::Observer& observer) {
+  void begin(const Parcel& parcel, SessionFacts::Observer& observer) {
     started_ = true;
-    kj::ArrayPtr<const capnp::word> rest(
-        reinterpret_cast<const capnp::word*>(parcel.frame.words.data()), parcel.frame.words.size());
-    std::optional<std::string> recorded;
-    for (uint32_t i = 0; i < parcel.frame.count; ++i) {
-      const size_t words = messageSize(rest);
-      capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
-      const auto event = message.getRoot<schema::Event>();
-      if (event.isPolicy()) {
-        const auto policy = event.getPolicy();
-        auto value = [](capnp::Text::Reader text) {
-          return text.size() == 0 ? std::nullopt : std::optional<std::string>(text.cStr());
-        };
-        recorded = policy.getText().cStr();
-        bindings_ = {value(policy.getWorkspace()), value(policy.getHome()),
-                     value(policy.getTemporary())};
-        recordedName_ = policy.getName().cStr();
-        break;
-      }
-      if (event.isExec()) {
-        for (auto variable : event.getExec().getEnvironment()) {
-          const std::string_view text(variable.begin(), variable.size());
-          if (text.starts_with("HOME=/")) bindings_.home = text.substr(5);
-          if (text.starts_with("TMPDIR=/")) bindings_.temporary = text.substr(7);
-        }
-        break;
-      }
-      rest = rest.slice(words, rest.size());
-    }
+    const Origin origin = originOf(parcel, trace_.reader->header());
+    bindings_ = origin.bindings;
+    recordedName_ = origin.policyName;
+    const std::optional<std::string>& recorded = origin.policyText;
     after_.emplace(load(options_.policy, recorded));
     if (!options_.against.empty()) before_.emplace(load(options_.against, recorded));
     result_.policyName = after_->policy.name();
@@ -291,26 +308,27 @@ class Judge {
   void onDeed(Deed& deed) {
     Side& side = *after_;
     side.decide(deed);
-    const Verdict after = side.strictest.verdict;
+    const Verdict after = deed.byFloor ? Verdict::kBlocked : side.strictest().verdict;
     Verdict before = deed.recorded.value_or(Verdict::kAllow);
-    const bool unanswered = side.strictest.ground == Decision::Ground::kUnanswered;
-    policies::Action* about = side.about;
+    const bool unanswered = !deed.byFloor && side.strictest().ground == Decision::Ground::kUnanswered;
+    policies::Action* about = deed.actions[side.strictestAt];
     if (before_) {
       before_->decide(deed);
-      before = before_->strictest.verdict;
+      before = deed.byFloor ? Verdict::kBlocked : before_->strictest().verdict;
     }
     result_.actions += deed.actions.size();
+    if (deed.byFloor) ++result_.byFloor;
     if (deed.derived) result_.derived += deed.actions.size();
     ++result_.before[static_cast<size_t>(before)];
     ++result_.after[static_cast<size_t>(after)];
-    for (uint32_t rule : side.strictest.rules) ++counts_[rule].decided;
+    for (uint32_t rule : side.strictest().rules) ++counts_[rule].decided;
     if (unanswered) {
       ++result_.undecidable;
-      missing_ |= side.strictest.missing;
+      missing_ |= side.strictest().missing;
     }
     if (after == before) return;
 
-    for (uint32_t rule : side.strictest.rules) ++counts_[rule].changed;
+    for (uint32_t rule : side.strictest().rules) ++counts_[rule].changed;
     const bool counterfactual = result_.firstDivergence.has_value();
     if (!unanswered) {
       ++(after == Verdict::kBlocked    ? result_.newlyBlocked
@@ -329,8 +347,8 @@ class Judge {
     change.action = policies::describe(*about, side.policy);
     change.before = before;
     change.after = after;
-    change.reason = side.policy.reason(side.strictest);
-    for (uint32_t rule : side.strictest.rules) {
+    change.reason = side.policy.reason(side.strictest());
+    for (uint32_t rule : side.strictest().rules) {
       change.rules.push_back(side.policy.rules()[rule].name);
       if (change.line == 0) change.line = side.policy.rules()[rule].place.line;
     }
@@ -346,7 +364,7 @@ class Judge {
       return verdict == Verdict::kAllow || verdict == Verdict::kRestricted;
     };
     if (runs(before) && runs(after)) return false;
-    return after != Verdict::kBlocked || deed.result != -after_->strictest.error;
+    return after != Verdict::kBlocked || deed.result != -after_->strictest().error;
   }
 
   void countRules() {
@@ -367,6 +385,25 @@ class Judge {
 };
 
 }  // namespace
+
+policies::Bindings learn(const std::string& trace, policies::Learner& learner) {
+  OpenTrace open = openAuthenticated(trace);
+  SessionFacts session;
+  SessionFacts::Observer observer;
+  observer.deed = [&](Deed& deed) {
+    if (deed.byFloor || !deed.permitted) return;
+    for (const policies::Action* action : deed.actions) learner.add(*action);
+  };
+  Parcels parcels(*open.reader, false);
+  Origin origin;
+  bool started = false;
+  while (Parcel* parcel = parcels.next()) {
+    if (!std::exchange(started, true)) origin = originOf(*parcel, open.reader->header());
+    for (const Step& step : parcel->steps.steps()) session.observe(step, observer);
+  }
+  session.finish(observer);
+  return origin.bindings;
+}
 
 Judgement judge(const std::string& trace, const JudgeOptions& options) {
   return Judge(trace, options).run();

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "policies/learn.h"
 #include "policies/policy.h"
 
 namespace airr {
@@ -48,6 +49,7 @@ struct Judgement {
   std::string policyName, policyFile, policySha256, againstName;
   uint64_t events = 0, actions = 0;
   uint64_t derived = 0;  // actions without recorded facts: judged by names and results
+  uint64_t byFloor = 0;  // calls that are blocked under every policy
   std::array<uint64_t, 5> before{}, after{};                   // by verdict
   uint64_t newlyBlocked = 0, newlyAllowed = 0, otherwise = 0;  // of the changes
   uint64_t beforeFirst = 0;  // changes that are not counterfactual
@@ -65,5 +67,9 @@ struct Judgement {
 constexpr size_t kMaxChanges = 10'000;
 
 Judgement judge(const std::string& trace, const JudgeOptions& options);
+
+// Adds the session's actions, but those that its policy blocked, to what is learned. Gives what the
+// session's variables stand for.
+policies::Bindings learn(const std::string& trace, policies::Learner& learner);
 
 }  // namespace airr

@@ -64,6 +64,7 @@ json jsonOf(const Judgement& judgement) {
                  {"events", judgement.events},
                  {"actions", judgement.actions},
                  {"derivedActions", judgement.derived},
+                 {"blockedByFloor", judgement.byFloor},
                  {"before", verdictsOf(judgement.before)},
                  {"after", verdictsOf(judgement.after)},
                  {"newlyBlocked", judgement.newlyBlocked},

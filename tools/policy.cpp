@@ -1,8 +1,6 @@
 // airr policy: what a policy says, whether it is well-formed, and why it decides as it does.
 #include "policies/policy.h"
 
-#include <fcntl.h>
-#include <string.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -15,7 +13,7 @@
 #include "policies/explain.h"
 #include "policies/format.h"
 #include "policies/stock.h"
-#include "recorder/files.h"
+#include "replayer/judge.h"
 #include "schema/error.h"
 #include "tools/commands.h"
 #include "tools/text.h"
@@ -26,7 +24,7 @@ namespace {
 using policies::Policy;
 
 struct Options {
-  std::vector<std::string> policies;
+  std::vector<std::string> policies, traces;
   std::string policy, action;
   bool strict = false, checkOnly = false;
 };
@@ -121,6 +119,23 @@ int reformat(const Options& options) {
   return status;
 }
 
+int learnFrom(const Options& options) {
+  policies::Learner learner;
+  policies::Bindings bindings;
+  for (const std::string& trace : options.traces) {
+    policies::Bindings own = learn(trace, learner);
+    if (trace == options.traces[0]) bindings = own;
+    // A variable stands for one thing only.
+    if (own.workspace != bindings.workspace) bindings.workspace.reset();
+    if (own.home != bindings.home) bindings.home.reset();
+    if (own.temporary != bindings.temporary) bindings.temporary.reset();
+  }
+  std::cout << learner.text("learned", bindings);
+  if (learner.leftOut() != 0)
+    std::cerr << "airr: " << learner.leftOut() << " actions without a path or of an odd name are left out.\n";
+  return 0;
+}
+
 int list() {
   for (std::string_view name : policies::stockPolicyNames()) {
     const Policy policy = Policy::load(std::string(name), policies::exampleBindings());
@@ -185,6 +200,10 @@ Command addPolicy(CLI::App& app) {
       add("fmt", "Lay out policy files in the one way; rewrites them.", reformat);
   several(formatting, "Files");
   formatting->add_flag("--check", options->checkOnly, "Only name the files that would change");
+  add("learn", "Propose a policy that allows what recorded sessions did.", learnFrom)
+      ->add_option("trace", options->traces, "Traces to learn from")
+      ->type_name("TRACE")
+      ->required();
   add("list", "Name the stock policies.", [](const Options&) { return list(); });
   CLI::App* showing = add("show", "Print a policy.", show);
   showing->add_option("policy", options->policy, kWhich)->type_name("POLICY")->required();

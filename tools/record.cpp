@@ -154,12 +154,12 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       throw Error(ExitCode::kFailure, "record: no program was given",
                   "Put it after --, as in: airr record -o trace.cap -- ls -l");
     }
-    const std::string shim = shimFor(*options);
+    const std::string shimPath = shimFor(*options);
     const std::string policy = policyFor(*options);
     requireGuarantees(policy);
     return passThrough(record({.tracePath = options->output,
                                .command = program,
-                               .shimPath = shim,
+                               .shimPath = shimPath,
                                .powerSafe = options->durability == "power",
                                .witness = options->witness,
                                .pin = !options->noPin,

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "mediator/facts/name_answers.h"
 #include "policies/action_record.h"
@@ -30,6 +31,7 @@ constexpr size_t kMaxDescriptors = 1 << 16;
 constexpr size_t kMaxLineage = 32;
 constexpr size_t kMaxHosts = 100'000;
 constexpr size_t kMaxTasks = 1'000'000;
+constexpr size_t kMaxDecisions = 2'048;  // of one call: UIO_MAXIOV messages, and some
 
 bool isFailure(int64_t result) { return result < 0 && result >= -4095; }
 
@@ -107,7 +109,8 @@ class SessionFacts::Impl {
         onEnd(step, task);
         break;
       case Step::Kind::kDecision:
-        task.decision.assign(step.message.begin(), step.message.end());
+        if (task.decisions.size() < kMaxDecisions)
+          task.decisions.emplace_back(step.message.begin(), step.message.end());
         break;
       case Step::Kind::kPolicy:
         break;
@@ -131,7 +134,7 @@ class SessionFacts::Impl {
     std::shared_ptr<Process> process;
     std::optional<Begun> inside;
     bool held = false;               // the deed of `inside` waits for its result
-    std::vector<uint64_t> decision;  // of the next call; a flat message
+    std::vector<std::vector<uint64_t>> decisions;  // of the next call: messages of one segment
   };
 
   std::string_view intern(std::string_view text) {
@@ -223,7 +226,7 @@ class SessionFacts::Impl {
     const bool entered = step.phase == Step::Phase::kEnter;
     if (step.refused) {
       task.inside.reset();
-      task.decision.clear();
+      emitDecided(step.task, task, step.event, step.call, step.result);
       return;
     }
     if (entered) {
@@ -476,15 +479,8 @@ class SessionFacts::Impl {
   void emit(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
             std::string_view path, std::string_view other, int64_t result, const Step* image) {
     kept_.clear();
-    Deed deed;
-    deed.event = event;
-    deed.task = number;
-    deed.process = task.process->number;
-    deed.syscall = call.number;
-    deed.result = result;
-    deed.happened = !isFailure(result) || result == -EINPROGRESS;
-    if (!task.decision.empty() && useDecision(task, call, deed)) return deliver(task, deed);
-
+    if (emitDecided(number, task, event, call, result)) return;
+    Deed deed = deedOf(number, task, event, call, result);
     CallFacts facts;
     facts.call = call;
     facts.path = canonical(path);
@@ -504,25 +500,47 @@ class SessionFacts::Impl {
     deliver(task, deed);
   }
 
-  bool useDecision(Task& task, const syscalls::Call& call, Deed& deed) {
-    const kj::ArrayPtr<const capnp::word> words(
-        reinterpret_cast<const capnp::word*>(task.decision.data()), task.decision.size());
-    held_ = std::move(task.decision);  // the message points into it
-    task.decision.clear();
-    segment_ = words;
-    message_.emplace(kj::arrayPtr(&segment_, 1));
-    const auto decision = message_->getRoot<schema::Decision>();
-    if (decision.getSyscall() != call.number) return false;
-    recorded_.clear();
-    deed.derived = false;
-    deed.recorded = static_cast<policies::Verdict>(
-        std::min<unsigned>(static_cast<unsigned>(decision.getVerdict()), 4));
-    for (auto action : decision.getActions()) {
-      recorded_.emplace_back(action);
-      deed.actions.push_back(&recorded_.back().action());
-      for (auto rule : action.getRules()) deed.recordedRules.push_back({rule.begin(), rule.size()});
+  static Deed deedOf(uint32_t number, const Task& task, uint64_t event, const syscalls::Call& call,
+                     int64_t result) {
+    Deed deed;
+    deed.event = event;
+    deed.task = number;
+    deed.process = task.process->number;
+    deed.syscall = call.number;
+    deed.result = result;
+    return deed;
+  }
+
+  // The call as it was decided on when it was recorded: an exec of a script and a message to several
+  // were decided on more than once. False: there is no such record.
+  bool emitDecided(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
+                   int64_t result) {
+    const auto decisions = std::exchange(task.decisions, {});
+    bool some = false;
+    for (const auto& words : decisions) {
+      const auto segment = kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size());
+      capnp::SegmentArrayMessageReader message(kj::arrayPtr(&segment, 1));
+      const auto decision = message.getRoot<schema::Decision>();
+      if (decision.getSyscall() != call.number) continue;
+      some = true;
+      Deed deed = deedOf(number, task, event, call, result);
+      deed.derived = false;
+      auto verdictOf = [](schema::Decision::Verdict verdict) {
+        return static_cast<policies::Verdict>(std::min(static_cast<unsigned>(verdict), 4u));
+      };
+      deed.recorded = verdictOf(decision.getVerdict());
+      deed.permitted = decision.getError() == 0;
+      policies::Verdict strictest = policies::Verdict::kAllow;
+      recorded_.clear();
+      for (auto action : decision.getActions()) {
+        recorded_.emplace_back(action);
+        deed.actions.push_back(&recorded_.back().action());
+        strictest = std::max(strictest, verdictOf(action.getVerdict()));
+      }
+      deed.byFloor = *deed.recorded == policies::Verdict::kBlocked && strictest < *deed.recorded;
+      if (!deed.actions.empty()) deliver(task, deed);
     }
-    return true;
+    return some;
   }
 
   static void addFileFacts(Action& action, const syscalls::Call& call, int64_t result) {
@@ -607,9 +625,6 @@ class SessionFacts::Impl {
   CallActions actions_;
   std::deque<std::string> kept_;
   std::vector<std::string_view> lineage_;
-  std::vector<uint64_t> held_;
-  kj::ArrayPtr<const capnp::word> segment_;
-  std::optional<capnp::SegmentArrayMessageReader> message_;
   std::deque<policies::RecordedAction> recorded_;
 };
 

@@ -30,10 +30,10 @@ struct Deed {
   uint32_t task = 0, process = 0;
   uint64_t syscall = 0;
   int64_t result = 0;    // as far as it is known when the deed is told
-  bool happened = true;  // it did not fail
+  bool permitted = true;  // the call was made, as far as policy and human go
   bool derived = true;   // facts follow from names and results, not from what a mediator wrote down
   std::optional<policies::Verdict> recorded;  // by the policy in force when it was recorded
-  std::vector<std::string_view> recordedRules;
+  bool byFloor = false;   // blocked by what holds under every policy
   std::vector<policies::Action*> actions;  // borrowed, mutable: the session's state goes in
 };
 
