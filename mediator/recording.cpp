@@ -22,6 +22,7 @@
 #include "mediator/seccomp_filter.h"
 #include "policies/bindings.h"
 #include "recorder/gate/gate.h"
+#include "recorder/guarded_places.h"
 #include "recorder/identity.h"
 #include "schema/error.h"
 
@@ -140,18 +141,10 @@ void Recording::launch() {
     rlimit limit{};
     if (getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) predictMappings_ = false;
   }
-  std::vector<std::string> secret;
-  if (const std::string directory = BlobCache::defaultPath(); !directory.empty())
-    secret.push_back(realPath(directory));
   {  // so that the keys are erased before the session starts
     KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
     if (keys.created())
       fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
-    secret.push_back(realPath(keys.path()));
-    // Keys that were put aside lie beside it, unless somebody named a file of their own.
-    if (const std::string directory = realPath(KeyStore::directoryOf(keys.path()));
-        directory.ends_with("/airr"))
-      secret.push_back(directory);
     const SessionKey key = keys.sessionKey(sessionId);
     describeRecorder(header, key);
     trace_ = std::make_unique<TraceWriter>(
@@ -161,8 +154,14 @@ void Recording::launch() {
                      .witness = options_.witness});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
   }
+  // The trace and its witness may be read; keys and cached contents may not.
+  std::vector<std::string> secret, kept;
+  for (const GuardedPlace& place : guardedPlaces(options_.tracePath, options_.witness)) {
+    const bool readable = place.what == std::string_view("the trace") || place.what == std::string_view("the witness");
+    (readable ? kept : secret).push_back(realPath(place.path));
+  }
   enforcement_ = std::make_unique<Enforcement>(
-      std::move(policy), Floor(std::move(secret), {realPath(options_.tracePath)}));
+      std::move(policy), Floor(std::move(secret), std::move(kept)));
 
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&

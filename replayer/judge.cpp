@@ -193,7 +193,6 @@ Origin originOf(const Parcel& parcel, schema::Header::Reader header) {
         if (text.starts_with("HOME=/")) origin.bindings.home = text.substr(5);
         if (text.starts_with("TMPDIR=/")) origin.bindings.temporary = text.substr(7);
       }
-      break;
     }
     rest = rest.slice(words, rest.size());
   }

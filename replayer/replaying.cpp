@@ -94,6 +94,9 @@ Replaying::Task& Replaying::taskOf(uint32_t number) {
 void Replaying::apply(schema::Event::Reader event) {
   switch (event.which()) {
     case schema::Event::SHARED_OBJECT: return onSharedObject(event.getSharedObject());
+    // What was decided shows in the calls' results.
+    case schema::Event::POLICY:
+    case schema::Event::DECISION: return;
     case schema::Event::SESSION_END:
       ended_ = true;
       status_ = event.getSessionEnd().getStatus();

@@ -27,7 +27,7 @@ TEST(Condition, TextOperators) {
 
 TEST(Condition, Globs) {
   auto glob = [](const std::string& pattern, const std::string& path) {
-    return matches("path glob " + pattern, "{action: open-read, path: " + path + "}");
+    return matches("path glob " + pattern, "{action: open-read, path: \"" + path + "\"}");
   };
   EXPECT_TRUE(glob("/a/*.c", "/a/x.c"));
   EXPECT_FALSE(glob("/a/*.c", "/a/b/x.c"));
