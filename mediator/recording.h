@@ -194,6 +194,7 @@ class Recording {
   void force(Task&, schema::Forced::Reason);
   bool stepOutOfGate(Task&);
   static bool standsAtCall(Task&);
+  static bool isStep(Task&, const Stop&);
   static bool callsAgain(Task&);
 
   RecordOptions options_;

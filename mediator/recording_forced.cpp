@@ -96,6 +96,14 @@ bool Recording::standsAtCall(Task& task) {
          code[1] == 0x05;
 }
 
+// A step over a call ends in TRAP_BRKPT, any other in TRAP_TRACE (arch/x86/kernel/ptrace.c,
+// user_single_step_report).
+bool Recording::isStep(Task& task, const Stop& stop) {
+  if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP) return false;
+  const int code = task.tracee.signalInfo().si_code;
+  return code == TRAP_TRACE || (code == TRAP_BRKPT && inGate(task.tracee.registers().rip));
+}
+
 // Steps until registers recur. `lost`: something else happened on the way and was handled; the task
 // is not stopped here any more.
 bool Recording::spins(Task& task, bool& lost) {
@@ -108,8 +116,7 @@ bool Recording::spins(Task& task, bool& lost) {
     }
     task.tracee.resume(Resume::kStep);
     Stop stop = task.tracee.wait();
-    if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP ||
-        task.tracee.signalInfo().si_code != TRAP_TRACE) {
+    if (!isStep(task, stop)) {
       lost = true;
       handleStop(task, stop);
       return false;
@@ -131,8 +138,7 @@ bool Recording::stepOutOfGate(Task& task) {
   while (inGate(task.tracee.registers().rip)) {
     task.tracee.resume(Resume::kStep);
     Stop stop = task.tracee.wait();
-    if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP ||
-        task.tracee.signalInfo().si_code != TRAP_TRACE) {
+    if (!isStep(task, stop)) {
       handleStop(task, stop);
       return false;
     }
