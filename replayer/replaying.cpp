@@ -107,8 +107,12 @@ void Replaying::apply(schema::Event::Reader event) {
   try {
     if (materializer_ && !event.isSyscall()) materializer_->observe(event, task.tracee);
     switch (event.which()) {
-      case schema::Event::EXEC: return onExec(task, event.getExec());
-      case schema::Event::SYSCALL: return onSyscall(task, event);
+      case schema::Event::EXEC: began_ = true; return onExec(task, event.getExec());
+      case schema::Event::SYSCALL:
+        if (!began_ && event.getSyscall().getHandling() == schema::Syscall::Handling::REFUSED)
+          throw Error(ExitCode::kFailure, options_.tracePath + ": nothing ran in this session: its program was refused: " +
+                                              event.getSyscall().getPath().cStr());
+        return onSyscall(task, event);
       case schema::Event::SIGNAL: return onSignal(task, event.getSignal());
       case schema::Event::TRAP: return onTrap(task, event.getTrap());
       case schema::Event::CLOCKS: return onClocks(task, event.getClocks());

@@ -107,6 +107,7 @@ class Replaying {
   std::map<uint32_t, Object> objects_;
   std::vector<Region> regions_;
   uint64_t stackLimit_ = 0;
+  bool began_ = false;  // a program was started
   bool ended_ = false;
   int status_ = 0;
 };
