@@ -38,9 +38,13 @@ TEST(Hostile, TenMebibytesOfTextAreHandledAndMoreIsRefused) {
   const size_t before = peak();
   std::string text = kHead;
   while (text.size() < kMaxPolicyBytes - 200)
-    text += "- list: l" + std::to_string(text.size()) + "\n  items: [" + std::string(80, 'a') + ", b]\n";
+    text += "- list: l" + std::to_string(text.size()) + "\n  items: [" + std::string(150, 'a') + "]\n";
   EXPECT_NO_THROW(Policy::parse({"p.yaml", text}, exampleBindings()));
   EXPECT_LT(peak() - before, size_t{1} << 30);
+  // As many bytes, but more values than there may be.
+  std::string many = kHead + "- list: l\n  items:\n";
+  while (many.size() < kMaxPolicyBytes - 100) many += "  - a\n";
+  EXPECT_NE(refusal(many).find("values"), std::string::npos);
   refusal(text + std::string(kMaxPolicyBytes, ' '));
 }
 
