@@ -1,267 +1,18 @@
 #include "mediator/input_instructions.h"
 
 #include <Zydis/Zydis.h>
-#include <elf.h>
 #include <emmintrin.h>
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <optional>
+
+#include "mediator/elf_code.h"
 
 namespace airr {
 namespace {
 
 using Bytes = std::span<const uint8_t>;
-
-// A half-open range of file offsets.
-struct Extent {
-  uint64_t start = 0;
-  uint64_t end = 0;
-  bool contains(uint64_t offset) const { return offset >= start && offset < end; }
-};
-
-template <class T>
-std::optional<T> load(Bytes bytes, uint64_t offset) {
-  if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) return std::nullopt;
-  T value;
-  memcpy(&value, bytes.data() + offset, sizeof(T));
-  return value;
-}
-
-// The parts of an ELF file that say where its code is.
-class Elf {
- public:
-  // No file at all, but all code.
-  static Elf ofCode(Bytes bytes) {
-    Elf elf{Bytes()};
-    elf.bytes_ = bytes;
-    elf.code_ = {{0, bytes.size()}};
-    return elf;
-  }
-  // Without segments if the bytes are no x86-64 ELF file.
-  explicit Elf(Bytes bytes) : bytes_(bytes) {
-    const auto header = load<Elf64_Ehdr>(bytes, 0);
-    if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
-        header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
-        header->e_machine != EM_X86_64 || header->e_phentsize != sizeof(Elf64_Phdr)) {
-      return;
-    }
-    // The count is 16 bits wide, and each header lies in the file.
-    for (uint64_t i = 0; i < header->e_phnum; ++i) {
-      const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
-      if (!segment) break;
-      if (segment->p_type == PT_LOAD) addSegment(*segment);
-      if (segment->p_type == PT_GNU_EH_FRAME) unwindIndex_ = segment->p_vaddr;
-    }
-    std::sort(segments_.begin(), segments_.end(),
-              [](const Segment& a, const Segment& b) { return a.file.start < b.file.start; });
-    mergeCode();
-    entry_ = offsetOf(header->e_entry);
-  }
-
-  Bytes bytes() const { return bytes_; }
-  // Executable, ascending, disjoint.
-  const std::vector<Extent>& code() const { return code_; }
-  std::optional<uint64_t> entry() const { return entry_; }
-  std::optional<uint64_t> unwindIndex() const { return unwindIndex_; }
-
-  std::optional<uint64_t> offsetOf(uint64_t address) const {
-    for (const Segment& segment : segments_) {
-      const uint64_t distance = address - segment.address;
-      if (address >= segment.address && distance < segment.file.end - segment.file.start) {
-        return segment.file.start + distance;
-      }
-    }
-    return std::nullopt;
-  }
-  std::optional<uint64_t> addressOf(uint64_t offset) const {
-    for (const Segment& segment : segments_) {
-      if (segment.executable && segment.file.contains(offset)) {
-        return segment.address + (offset - segment.file.start);
-      }
-    }
-    return std::nullopt;
-  }
-
- private:
-  struct Segment {
-    Extent file;
-    uint64_t address = 0;
-    bool executable = false;
-  };
-  // Real files have up to a dozen; addresses are looked up linearly.
-  static constexpr size_t kMostSegments = 256;
-
-  void addSegment(const Elf64_Phdr& header) {
-    if (segments_.size() == kMostSegments || header.p_offset >= bytes_.size()) return;
-    const uint64_t length = std::min<uint64_t>(header.p_filesz, bytes_.size() - header.p_offset);
-    if (length == 0) return;
-    segments_.push_back({{header.p_offset, header.p_offset + length},
-                         header.p_vaddr,
-                         (header.p_flags & PF_X) != 0});
-  }
-
-  void mergeCode() {
-    for (const Segment& segment : segments_) {
-      if (!segment.executable) continue;
-      if (!code_.empty() && segment.file.start <= code_.back().end) {
-        code_.back().end = std::max(code_.back().end, segment.file.end);
-      } else {
-        code_.push_back(segment.file);
-      }
-    }
-  }
-
-  Bytes bytes_;
-  std::vector<Segment> segments_;
-  std::vector<Extent> code_;
-  std::optional<uint64_t> entry_;
-  std::optional<uint64_t> unwindIndex_;
-};
-
-// The functions that .eh_frame_hdr and .eh_frame describe (Linux Standard Base, "Exception
-// Frames"). The index gives the starts, ascending; the frame of a start gives the length.
-class Functions {
- public:
-  explicit Functions(const Elf& elf) : elf_(elf) {
-    if (!elf.unwindIndex()) return;
-    const auto at = elf.offsetOf(*elf.unwindIndex());
-    if (!at) return;
-    constexpr uint64_t kHeaderSize = 12;
-    const auto version = load<uint8_t>(elf.bytes(), *at);
-    const auto pointerEncoding = load<uint8_t>(elf.bytes(), *at + 1);
-    const auto countEncoding = load<uint8_t>(elf.bytes(), *at + 2);
-    const auto tableEncoding = load<uint8_t>(elf.bytes(), *at + 3);
-    const auto count = load<uint32_t>(elf.bytes(), *at + 8);
-    // What every linker writes: a 4-byte pointer, udata4, and datarel | sdata4.
-    if (!count || version != 1 || (*pointerEncoding & 0x0f) != kSdata4 || countEncoding != 0x03 ||
-        tableEncoding != 0x3b) {
-      return;
-    }
-    table_ = *at + kHeaderSize;
-    count_ = std::min<uint64_t>(*count, (elf.bytes().size() - table_) / kEntrySize);
-    for (uint64_t i = 1; i < count_; ++i) {
-      if (start(i) < start(i - 1)) count_ = 0;  // not the sorted table that it has to be
-    }
-  }
-
-  // The function that covers this offset.
-  std::optional<Extent> covering(uint64_t offset) const {
-    const auto address = elf_.addressOf(offset);
-    if (!address) return std::nullopt;
-    const auto relative = static_cast<int64_t>(*address - *elf_.unwindIndex());
-    uint64_t low = 0, high = count_;  // the first entry that starts behind the address
-    while (low < high) {
-      const uint64_t middle = low + (high - low) / 2;
-      if (start(middle) <= relative) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    if (low == 0) return std::nullopt;
-    const uint64_t begin = *elf_.unwindIndex() + static_cast<uint64_t>(int64_t{start(low - 1)});
-    const auto length = lengthOf(low - 1);
-    const auto beginOffset = elf_.offsetOf(begin);
-    if (!length || !beginOffset || *address - begin >= *length) return std::nullopt;
-    // Both in one segment, or the bytes between them are no code.
-    if (*beginOffset > offset || offset - *beginOffset != *address - begin) return std::nullopt;
-    return Extent{*beginOffset,
-                  *beginOffset + std::min<uint64_t>(*length, elf_.bytes().size() - *beginOffset)};
-  }
-
- private:
-  static constexpr uint64_t kEntrySize = 8;
-  static constexpr uint8_t kUdata4 = 0x03, kUdata8 = 0x04, kSdata4 = 0x0b, kSdata8 = 0x0c;
-
-  int32_t start(uint64_t index) const {
-    return *load<int32_t>(elf_.bytes(), table_ + index * kEntrySize);
-  }
-
-  // The length field of the index's frame description entry: it follows the start, in the same
-  // format, which the common information entry names.
-  std::optional<uint64_t> lengthOf(uint64_t index) const {
-    const Bytes bytes = elf_.bytes();
-    const int64_t relative = *load<int32_t>(bytes, table_ + index * kEntrySize + 4);
-    const auto frame = elf_.offsetOf(*elf_.unwindIndex() + static_cast<uint64_t>(relative));
-    if (!frame) return std::nullopt;
-    const auto size = load<uint32_t>(bytes, *frame);
-    const auto back = load<uint32_t>(bytes, *frame + 4);
-    if (!size || !back || *size == 0 || *size == UINT32_MAX || *back == 0 || *back > *frame + 4) {
-      return std::nullopt;
-    }
-    const auto encoding = pointerEncoding(*frame + 4 - *back);
-    if (!encoding) return std::nullopt;
-    switch (*encoding & 0x0f) {
-      case 0x00:  // a pointer, 8 bytes
-      case kUdata8:
-      case kSdata8:
-        return load<uint64_t>(bytes, *frame + 16);
-      case kUdata4:
-      case kSdata4:
-        return load<uint32_t>(bytes, *frame + 12);
-      default:
-        return std::nullopt;
-    }
-  }
-
-  // The letter R of a common information entry's augmentation.
-  std::optional<uint8_t> pointerEncoding(uint64_t entry) const {
-    const Bytes bytes = elf_.bytes();
-    uint64_t at = entry + 8;
-    const auto version = load<uint8_t>(bytes, at++);
-    if (!version || (*version != 1 && *version != 3)) return std::nullopt;
-    constexpr uint64_t kMostLetters = 8;
-    const uint64_t letters = at;
-    uint64_t count = 0;
-    for (;; ++count) {
-      const auto letter = load<uint8_t>(bytes, letters + count);
-      if (!letter || count == kMostLetters) return std::nullopt;
-      if (*letter == 0) break;
-    }
-    at += count + 1;
-    if (count == 0) return 0;
-    if (bytes[letters] != 'z') return std::nullopt;
-    // Code alignment, data alignment, return address register, length of what follows.
-    for (int field = 0; field < 4; ++field) {
-      if (!skipLeb(at)) return std::nullopt;
-    }
-    for (uint64_t i = 1; i < count; ++i) {
-      const auto value = load<uint8_t>(bytes, at);
-      switch (bytes[letters + i]) {
-        case 'R':
-          return value;
-        case 'L':
-          at += 1;
-          break;
-        case 'P':
-          if (!value) return std::nullopt;
-          at += 1 + ((*value & 0x0f) == kUdata4 || (*value & 0x0f) == kSdata4 ? 4 : 8);
-          break;
-        case 'S':
-        case 'B':
-          break;
-        default:
-          return std::nullopt;
-      }
-    }
-    return 0;
-  }
-
-  bool skipLeb(uint64_t& at) const {
-    for (int i = 0; i < 10; ++i) {
-      const auto byte = load<uint8_t>(elf_.bytes(), at++);
-      if (!byte) return false;
-      if ((*byte & 0x80) == 0) return true;
-    }
-    return false;
-  }
-
-  const Elf& elf_;
-  uint64_t table_ = 0;
-  uint64_t count_ = 0;
-};
 
 // The length of an opcode that stands here: 0F C7 with mod = 3 and reg = 6 or 7 (RDRAND and RDSEED
 // of a register), 0F 31 (RDTSC), 0F 01 F9 (RDTSCP). 0 if none does. `left` is at least 2.
@@ -304,7 +55,7 @@ void forEachCandidate(Bytes bytes, Extent extent, const Found& found) {
 
 class Scanner {
  public:
-  explicit Scanner(Elf elf)
+  explicit Scanner(ElfCode elf)
       : elf_(std::move(elf)), functions_(elf_), budget_(elf_.bytes().size() + kLeastBudget) {
     ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   }
@@ -391,7 +142,7 @@ class Scanner {
 
   // Zeros decode, two at a time, but lie between pieces of code and not in them.
   void skipPadding(uint64_t candidate) {
-    if (load<uint16_t>(elf_.bytes(), sweep_.at) != 0) return;
+    if (loadAt<uint16_t>(elf_.bytes(), sweep_.at) != 0) return;
     while (sweep_.at < candidate && elf_.bytes()[sweep_.at] == 0) ++sweep_.at;
   }
 
@@ -505,8 +256,8 @@ class Scanner {
     sites_.push_back(site);
   }
 
-  const Elf elf_;
-  const Functions functions_;
+  const ElfCode elf_;
+  const ElfFunctions functions_;
   ZydisDecoder decoder_;
   Sweep sweep_;
   uint64_t budget_;  // instructions to decode
@@ -517,11 +268,11 @@ class Scanner {
 }  // namespace
 
 std::vector<InputInstruction> findInputInstructions(Bytes elfBytes) {
-  return Scanner(Elf(elfBytes)).run();
+  return Scanner(ElfCode(elfBytes)).run();
 }
 
 std::vector<InputInstruction> findInputInstructionsOfCode(Bytes code) {
-  return Scanner(Elf::ofCode(code)).runFromTheFirstByte();
+  return Scanner(ElfCode::ofCode(code)).runFromTheFirstByte();
 }
 
 }  // namespace airr

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "mediator/call_sites.h"
 #include "mediator/input_instructions.h"
 #include "mediator/known_ranges.h"
 #include "mediator/open_files.h"
@@ -86,6 +87,23 @@ struct AddressSpace {
   // tracee memory at every stop.
   bool gateArmed = false;
   uint32_t gateIdle = 0;  // stops since the log last had a reading
+  // Program files that are mapped executable, by start.
+  struct Program {
+    uint64_t end = 0, offset = 0;
+    const std::vector<CallSite>* sites = nullptr;
+  };
+  std::map<uint64_t, Program> programs;
+  // Sites that jump into the gate, by the address of the `syscall` that was there.
+  struct Patch {
+    uint64_t jump = 0;
+    std::vector<uint8_t> former, padding;  // bytes up to and with the `syscall`; at `jump`
+  };
+  std::map<uint64_t, Patch> patches;
+  uint32_t trampolines = 0;                       // in use
+  std::unordered_map<uint64_t, uint8_t> siteUses;  // by the address behind the `syscall`
+  std::set<uint64_t> unpatchable;                 // the same; or patched already
+  bool logsCalls = false;                         // something was patched
+  bool gateCalls = false;                         // the gate may make calls
   // What prctl set, as the tasks are told; the kernel is not, for the mediator must go on reading
   // and mapping (PR_SET_DUMPABLE, PR_SET_MDWE).
   uint64_t dumpable = 1;
@@ -119,6 +137,8 @@ struct SignalActions {
 struct Process {
   Tid pid{};
   OpenFiles files;
+  // What the gate of its address space knows of its descriptors; empty: nothing.
+  std::vector<uint8_t> gateFiles;
   bool sharesFiles = false;  // its descriptor table, with another process: `files` is not used
   uint32_t liveTasks = 0;
   // Executables: its own, its parent's, and so on; at most kMostLineage.

@@ -40,8 +40,6 @@ void onForwardable(int signal, siginfo_t* info, void*) {
 void onAlarm(int) { gTick = 1; }
 
 constexpr int kForwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT};
-// Stops without a clock reading after which the gate stops logging them.
-constexpr uint32_t kGateIdleStops = 16;
 constexpr long kTickNanoseconds = 5'000'000;
 
 // Without links, as far as it exists.
@@ -153,6 +151,7 @@ void Recording::launch() {
                      .durability = options_.powerSafe ? Durability::kPower : Durability::kProcess,
                      .witness = options_.witness});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
+    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls1");
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;
@@ -358,37 +357,6 @@ schema::Event::Builder Recording::beginEvent(const Task& task) {
   event.setTask(raw(task.id));
   event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(now_ - began_).count());
   return event;
-}
-
-// Writes the clock readings that the gate took since the last stop, as one event.
-void Recording::drainGate(Task& task) {
-  AddressSpace& space = *task.space;
-  if (!space.gateArmed) return;
-  struct {
-    uint32_t mode, position;
-  } head;
-  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head)) return;
-  if (head.position == 0) {
-    if (++space.gateIdle > kGateIdleStops) armGate(task, false);
-    return;
-  }
-  space.gateIdle = 0;
-  const uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
-  auto event = beginEvent(task);
-  auto bytes = event.initClocks(readings * sizeof(airr_gate_reading));
-  task.tracee.read({AIRR_GATE_DATA + offsetof(airr_gate_data, clocks)}, bytes.begin(), bytes.size());
-  trace_->commit();
-  const uint32_t none = 0;
-  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, &none, sizeof none);
-}
-
-// While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
-// the readings that were logged, and none makes the gate call.
-void Recording::armGate(Task& task, bool armed) {
-  const uint32_t limit = armed ? AIRR_GATE_CLOCKS : 0;
-  if (!task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_LIMIT}, &limit, sizeof limit)) return;
-  task.space->gateArmed = armed;
-  task.space->gateIdle = 0;
 }
 
 void Recording::setPosition(Task& task) {

@@ -8,16 +8,19 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "mediator/enforcement.h"
+#include "mediator/gate_patch.h"
 #include "mediator/memory_map.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
 #include "mediator/seccomp_filter.h"
 #include "policies/bindings.h"
 #include "recorder/file_notes.h"
+#include "recorder/gate/gate.h"
 #include "recorder/trace_writer.h"
 
 namespace airr {
@@ -46,10 +49,27 @@ class Recording {
   Task& makeTask(Tid);
   Task* findTask(Tid);
   schema::Event::Builder beginEvent(const Task&);
-  void drainGate(Task&);
-  void armGate(Task&, bool armed);
   void setPosition(Task&);
   void resumeUser(Task&);
+
+  // recording_gate.cpp: the gate's log, and the sites that are led into it
+  void drainGate(Task&, bool toLastCall = false);
+  bool drainCalls(Task&, uint32_t used, uint32_t readings, uint32_t& written);
+  void writeReadings(Task&, uint32_t from, uint32_t to);
+  bool noteGateCall(Task&, const airr_gate_entry&, std::span<const uint8_t> in, std::span<const uint8_t> out);
+  void armGate(Task&, bool armed);
+  void allowGateCalls(Task&, bool allowed);
+  bool mayUseGate(const Task&) const;
+  void noteGateFile(Task&, int fd, uint8_t what, bool tell);
+  void noteOpenFile(Task&, int fd);
+  void forgetGateFiles(Task&, uint64_t first, uint64_t last);
+  const std::vector<CallSite>& findProgramCalls(int file, uint32_t blob);
+  void noteProgram(Task&, int file, uint32_t blob, uint64_t start, uint64_t length, uint64_t offset);
+  void patchSite(Task&);
+  void writePatch(Task&, const std::vector<PatchedBytes>&);
+  void noteEnded(Task&, int64_t result);
+  void unpatchChanged(Task&);
+  void unpatch(Task&, uint64_t start, uint64_t end);
 
   // recording_baton.cpp: domains and the baton
   void makeReady(Task&, Continuation);
@@ -119,7 +139,7 @@ class Recording {
   static mode_t umaskOf(const Task&);
 
   // recording_answers.cpp: calls that the mediator answers in one stop
-  static std::vector<NotifiedWhen> notifiedCalls(bool policyDecides);
+  static std::vector<CallTest> notifiedCalls(bool policyDecides);
   bool answerHere(Task&);
   bool answerScheduling(Task&);
   bool answerIdentity(Task&);
@@ -209,6 +229,8 @@ class Recording {
   std::vector<std::weak_ptr<SharedObjectState>> sharedObjects_;
   std::map<uint32_t, std::vector<FileTrapSite>> trapSitesOfBlob_;
   std::unique_ptr<FileNotes> programNotes_;  // where program files have them
+  std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
+  std::unique_ptr<FileNotes> callNotes_;
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
   Tid root_{};
@@ -226,6 +248,7 @@ class Recording {
   SteadyTime now_;  // when the stop at hand was seen
   std::vector<Region> regions_;      // scratch for region lists
   std::vector<uint8_t> bytes_;       // scratch for memory
+  std::vector<uint8_t> gateLog_;     // scratch for the gate's log
   // Writes to a standard stream happen one at a time, so that their order is the order of events.
   struct StreamTurn {
     Task* writer = nullptr;

@@ -47,9 +47,9 @@ bool overlap(uint64_t a, uint64_t b, uint64_t size) {
 }  // namespace
 
 // Those that are all but sure to be answered here: one that is not costs five stops more.
-std::vector<NotifiedWhen> Recording::notifiedCalls(bool policyDecides) {
+std::vector<CallTest> Recording::notifiedCalls(bool policyDecides) {
   constexpr auto kWritingOpen = static_cast<uint32_t>(~kReadingOpen);
-  std::vector<NotifiedWhen> result;
+  std::vector<CallTest> result;
   for (int number :
        {SYS_stat, SYS_lstat, SYS_newfstatat, SYS_statx, SYS_fstat, SYS_access, SYS_faccessat,
         SYS_faccessat2, SYS_readlink, SYS_readlinkat, SYS_getcwd, SYS_lseek, SYS_getdents64, SYS_close,
@@ -98,6 +98,7 @@ bool Recording::predict(Task& task, int64_t result) {
   fillOutputs(task, call, result);
   if (task.call.number == SYS_mmap) noteMapping(task, call, result);
   trace_->commit();
+  patchSite(task);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(result)};
   endTurn(task);
   return true;

@@ -99,6 +99,7 @@ void Recording::enterCall(Task& task) {
   task.entry = task.tracee.callInfo();
   task.call = task.entry.call;
   forgetClosedFiles(task);
+  allowGateCalls(task, mayUseGate(task));
   task.model = nullptr;
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;
@@ -124,6 +125,7 @@ void Recording::enterCall(Task& task) {
   if (int error = syscalls::refusedOperation(*task.model, task.call, &why); error != 0)
     return refuse(task, error, why);
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
+  if (task.model->treatment == Treatment::kMemory && !task.space->patches.empty()) unpatchChanged(task);
 
   if (!decide(task)) return;
 
@@ -142,7 +144,11 @@ void Recording::enterCall(Task& task) {
     task.tracee.stopAtCall({AIRR_GATE_INJECT});
     task.entry = task.tracee.callInfo();
   }
-  if (task.call.number == SYS_close) task.process->files.forget(static_cast<int>(task.call.arguments[0]));
+  if (task.call.number == SYS_close) {
+    const uint64_t fd = static_cast<uint32_t>(task.call.arguments[0]);
+    task.process->files.forget(static_cast<int>(fd));
+    forgetGateFiles(task, fd, fd);
+  }
   if (!restarting) {
     task.outputCall = task.call;
     task.outputModel = task.model;
@@ -178,6 +184,7 @@ void Recording::answer(Task& task, int64_t result, Syscall::Handling handling) {
   task.outputModel = task.model;
   fillOutputs(task, call, result);
   trace_->commit();
+  patchSite(task);
   task.tracee.skipCall(result);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(result)};
 }
@@ -295,6 +302,8 @@ void Recording::finishCall(Task& task) {
     if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
   }
   trace_->commit();
+  if (task.call.number == SYS_read) noteOpenFile(task, static_cast<int>(task.call.arguments[0]));
+  noteEnded(task, result);
   leaveStream(task);
   if (task.scratch && !task.restartable) {
     task.space->scratch.release(task.scratch);

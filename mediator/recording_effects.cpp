@@ -159,6 +159,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   if (!changes && (flags & O_PATH) == 0 && !task.process->sharesFiles && fstat(own.get(), &status) == 0 &&
       isOnLocalFileSystem(own.get()))
     task.process->files.adopt(number, std::move(own), status).path = path;
+  noteOpenFile(task, number);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

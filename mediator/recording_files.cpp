@@ -99,16 +99,23 @@ void Recording::forgetClosedFiles(Task& task) {
   const uint64_t* a = task.call.arguments;
   switch (task.call.number) {
     case SYS_dup2:
-    case SYS_dup3: files.forget(static_cast<int>(a[1])); break;
+    case SYS_dup3:
+      files.forget(static_cast<int>(a[1]));
+      forgetGateFiles(task, static_cast<uint32_t>(a[1]), static_cast<uint32_t>(a[1]));
+      break;
     case SYS_close_range:
       files.forgetRange(static_cast<unsigned>(a[0]), static_cast<unsigned>(a[1]));
+      forgetGateFiles(task, static_cast<uint32_t>(a[0]), static_cast<uint32_t>(a[1]));
+      break;
+    case SYS_flock:  // its lock must end with the process's own descriptors
+      files.forgetAll();
+      noteGateFile(task, static_cast<int>(a[0]), AIRR_GATE_FILE_STOP, true);
       break;
     case SYS_execve:
     case SYS_execveat:
     case SYS_exit:
     case SYS_exit_group:
     case SYS_unshare:
-    case SYS_flock:  // its lock must end with the process's own descriptors
       files.forgetAll();
       break;
     default: break;
@@ -208,6 +215,7 @@ bool Recording::answerRead(Task& task) {
       bytes_.resize(a[2]);
       const ssize_t n = read(own, bytes_.data(), a[2]);
       if (n < 0) return false;
+      noteOpenFile(task, static_cast<int>(a[0]));
       if (answerBytes(task, a[1], n)) return true;
       lseek(own, -n, SEEK_CUR);  // the kernel finds the bad buffer for itself
       return false;
@@ -218,6 +226,7 @@ bool Recording::answerRead(Task& task) {
       bytes_.resize(a[2]);
       const long n = syscall(SYS_getdents64, own, bytes_.data(), a[2]);
       if (n < 0) return false;
+      noteOpenFile(task, static_cast<int>(a[0]));
       if (answerBytes(task, a[1], n)) return true;
       lseek(own, before, SEEK_SET);
       return false;
@@ -234,6 +243,7 @@ bool Recording::answerClose(Task& task) {
   if (file == nullptr) return errno == EBADF && answerWith(task, -EBADF);
   if (file->kind == Kind::kForeign) return false;
   task.process->files.forget(fd);
+  forgetGateFiles(task, static_cast<uint32_t>(fd), static_cast<uint32_t>(fd));
   return predict(task, 0);
 }
 
@@ -338,7 +348,8 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   const auto ownFlags = static_cast<int>((flags & ~uint64_t{O_NOFOLLOW}) | O_CLOEXEC);
   UniqueFd own(open(ownLink(found.get()).c_str(), ownFlags));
   if (!own) return (errno == EACCES || errno == ENOTDIR) && answerWith(task, -errno);
-  const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, !turnEnds(task));
+  // While the gate makes calls, it is told of the file before the task goes on.
+  const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, !turnEnds(task) && !task.space->logsCalls);
   if (number < 0) return answerWith(task, number);
   std::string name = linkTarget(ownLink(own.get()));
   auto event = beginEvent(task);
@@ -350,6 +361,7 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   trace_->commit();
   if (!task.process->sharesFiles)
     task.process->files.adopt(number, std::move(own), s).path = std::move(name);
+  noteOpenFile(task, number);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

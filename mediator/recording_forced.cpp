@@ -47,7 +47,10 @@ void Recording::onTick() {
     // A forced point must not cost more than a fraction of the time that is lost by waiting.
     if (now - holder->space->lastForced < 4 * holder->space->forcedCost) continue;
     try {
-      if (wanted) askForYield(*holder, true);
+      if (wanted) {
+        askForYield(*holder, true);
+        allowGateCalls(*holder, false);
+      }
       if (elapsed < std::max<std::chrono::nanoseconds>(kFirstLook, holder->forceAfter)) continue;
       holder->forceRequested = true;
       holder->tracee.interrupt();
@@ -150,9 +153,8 @@ void Recording::force(Task& task, Forced::Reason reason) {
   const auto began = steadyNow();
   Tracee& tracee = task.tracee;
   AddressSpace& space = *task.space;
-  // Readings since the last stop are part of what is not run again.
-  const uint32_t none = 0;
-  tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, &none, sizeof none);
+  // Readings since the last call are part of what is not run again.
+  drainGate(task, /*toLastCall=*/true);
 
   struct Run {
     Address start;

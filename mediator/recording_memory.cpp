@@ -209,6 +209,7 @@ void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
         patchTrapSites(task, file->fd.get(), blob, start, a[1], a[5]);
     auto writes = call.initWrites(static_cast<unsigned>(sites.size()));
     for (unsigned i = 0; i < sites.size(); ++i) fillWrite(task.tracee, writes[i], {{sites[i]}, 1});
+    noteProgram(task, file->fd.get(), blob, start, a[1], a[5]);
   }
 }
 
@@ -340,6 +341,8 @@ void Recording::noteMappingCall(Task& task, int64_t result) {
 void Recording::noteUnmapping(AddressSpace& space, uint64_t start, uint64_t length) {
   const uint64_t end = start + pageCeil(length);
   space.trapSites.erase(space.trapSites.lower_bound(start), space.trapSites.lower_bound(end));
+  std::erase_if(space.programs,
+                [&](const auto& program) { return program.first < end && program.second.end > start; });
   std::map<uint64_t, SharedMapping> kept;
   for (auto& [from, mapping] : space.sharedMappings) {
     if (mapping.end <= start || from >= end) {

@@ -55,6 +55,7 @@ void Recording::onSignal(Task& task, const Stop& stop) {
                  std::any_of(task.stash.begin(), task.stash.end(),
                              [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
   if (!pending) task.stash.push_back(info);
+  allowGateCalls(task, false);
   task.tracee.resume(Resume::kContinue);
 }
 

@@ -188,6 +188,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
                                                   : std::make_shared<SignalActions>(*task.actions);
   if (sharesMemory) {
     joinSpace(child, task.space);
+    if ((request.flags & CLONE_THREAD) == 0) allowGateCalls(task, false);
   } else {
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
@@ -196,6 +197,14 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     space->known = task.space->known;
     space->mapOperations = task.space->mapOperations;
     space->gateArmed = task.space->gateArmed;
+    space->programs = task.space->programs;
+    space->patches = task.space->patches;
+    space->trampolines = task.space->trampolines;
+    space->siteUses = task.space->siteUses;
+    space->unpatchable = task.space->unpatchable;
+    space->logsCalls = task.space->logsCalls;
+    space->gateCalls = task.space->gateCalls;
+    child.process->gateFiles = task.process->gateFiles;
     space->dumpable = task.space->dumpable;
     space->denyWriteExecute = task.space->inheritedDenial();
     if (space->sharedMappings.empty()) {
@@ -298,6 +307,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
     if (task->actions->of[i].handler == reinterpret_cast<uint64_t>(SIG_IGN))
       actions->of[i].handler = task->actions->of[i].handler;
   task->actions = actions;
+  task->process->gateFiles.clear();
   task->clearChildTid = task->robustList = 0;
   task->scratch = {};
   task->redirect = {};
@@ -422,6 +432,8 @@ void Recording::captureImage(Task& task, const std::string& path,
         if (region.protection & PROT_EXEC)
           patched = !patchTrapSites(task, file.get(), piece.blob, region.start.value,
                                     region.length(), region.offset).empty();
+        if (region.protection & PROT_EXEC)
+          noteProgram(task, file.get(), piece.blob, region.start.value, region.length(), region.offset);
       } else {
         std::vector<uint8_t> content(region.length());
         if (!tracee.read(region.start, content.data(), content.size())) throw TraceeGone{tracee.tid()};

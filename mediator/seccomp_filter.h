@@ -1,5 +1,5 @@
 // The seccomp filter of every tracee: each call stops at the mediator. In record some calls come as
-// notifications instead (mediator/call_notifier.h), and the gate's clock reads pass.
+// notifications instead (mediator/call_notifier.h), and what the gate makes passes.
 //
 // A Filter is made before fork; install() runs in the child between fork and exec:
 // async-signal-safe, allocates nothing, returns 0 or -errno.
@@ -25,8 +25,8 @@ struct ArgumentTest {
   std::vector<uint32_t> equals;
 };
 
-// Calls that come as notifications: of this number, if all tests hold.
-struct NotifiedWhen {
+// Calls of this number, if all tests hold.
+struct CallTest {
   uint16_t number = 0;
   std::vector<ArgumentTest> tests;
 };
@@ -35,9 +35,9 @@ class Filter {
  public:
   // Every call stops.
   Filter();
-  // The gate's clock reads pass; what `notified` says comes as a notification, unless it is made
+  // What the gate makes passes; what `notified` says comes as a notification, unless it is made
   // from the mediator's own place for injected calls.
-  explicit Filter(std::span<const NotifiedWhen> notified);
+  explicit Filter(std::span<const CallTest> notified);
 
   // Sets NO_NEW_PRIVS, traps RDTSC, and installs the filter. Needs a tracer to be attached for any
   // later call to run: without one the kernel answers ENOSYS (seccomp(2), SECCOMP_RET_TRACE).

@@ -119,6 +119,7 @@ void Replaying::apply(schema::Event::Reader event) {
       case schema::Event::FORCED: return onForced(task, event.getForced());
       case schema::Event::NOTE: return onNote(task, event.getNote());
       case schema::Event::GATE_YIELD: return onYield(task, event.getGateYield());
+      case schema::Event::PATCH: return onPatch(task, event.getPatch());
       case schema::Event::TASK_EXIT:
         applyWrites(task, event.getTaskExit().getWrites());
         return endTask(task);
@@ -327,6 +328,15 @@ void Replaying::onClocks(Task& task, capnp::Data::Reader readings) {
                     count * sizeof(airr_gate_reading));
   task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, head, sizeof head);
   task.space->clocksSupplied = count;
+}
+
+void Replaying::onPatch(Task& task, capnp::List<schema::MemoryWrite>::Reader pieces) {
+  for (schema::MemoryWrite::Reader piece : pieces) {
+    const std::vector<uint8_t> bytes = contentOf(piece);
+    if (!task.tracee.forceWrite({piece.getAddress()}, bytes.data(), bytes.size()))
+      throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " + std::to_string(trace_.eventNumber()) +
+                                          " changes code where there is none");
+  }
 }
 
 void Replaying::onYield(Task& task, uint64_t count) {

@@ -63,6 +63,7 @@ class Replaying {
   void onSignal(Task&, schema::Signal::Reader);
   void onTrap(Task&, schema::Trap::Reader);
   void onClocks(Task&, capnp::Data::Reader);
+  void onPatch(Task&, capnp::List<schema::MemoryWrite>::Reader);
   void onYield(Task&, uint64_t count);
   void onNote(Task&, schema::Note::Reader);
   void writeStream(Task&, schema::Syscall::Reader, int64_t result);

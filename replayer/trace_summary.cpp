@@ -95,6 +95,7 @@ class Gatherer {
         break;
       case schema::Event::SHARED_OBJECT:
       case schema::Event::GATE_YIELD:
+      case schema::Event::PATCH:
         break;
     }
   }

@@ -58,6 +58,8 @@ struct Event {
     gateYield @12 :UInt64;       # the shim's hook counter at which the baton was handed over
     policy @13 :PolicyInForce;   # the policy that decides from here on
     decision @14 :Decision;      # what was decided about the next call of the task
+    patch @15 :List(MemoryWrite); # code of the task's program that was changed, to be written
+                                 # whatever its protection, before the task goes on
   }
 }
 
@@ -102,6 +104,7 @@ struct Syscall {
     mediator @1;                 # the mediator gave the result
     refused @2;                  # refused by name before it ran
     altered @3;                  # run with other arguments than the task's (docs/limits.md)
+    gate @4;                     # made by the gate, in the task's own memory, and logged there
   }
   enum Stream { none @0; output @1; error @2; }
 }

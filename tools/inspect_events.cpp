@@ -85,6 +85,8 @@ const char* handlingName(schema::Syscall::Handling handling) {
       return "refused";
     case schema::Syscall::Handling::ALTERED:
       return "altered";
+    case schema::Syscall::Handling::GATE:
+      return "gate";
   }
   return "unknown";
 }
@@ -149,6 +151,7 @@ std::string callText(schema::Syscall::Reader event, const TaskTracker::Step& ste
     if (!step.path.empty()) text += " path " + inQuotes(step.path);
     if (event.getHandling() == schema::Syscall::Handling::MEDIATOR) text += " by the mediator";
     if (event.getHandling() == schema::Syscall::Handling::ALTERED) text += " altered";
+    if (event.getHandling() == schema::Syscall::Handling::GATE) text += " in the gate";
   }
   if (event.getChild()) text += " task " + std::to_string(event.getChild());
   if (event.getWrites().size()) text += " received " + byteCount(totalSize(event.getWrites()));
@@ -197,6 +200,12 @@ json decisionJson(schema::Decision::Reader decision) {
           {"actions", std::move(actions)}};
 }
 
+std::string patchedPlaces(capnp::List<schema::MemoryWrite>::Reader pieces) {
+  std::string places;
+  for (schema::MemoryWrite::Reader piece : pieces) places += " " + hex(piece.getAddress());
+  return places;
+}
+
 std::string eventText(const schema::Event::Reader& event,
                       const std::optional<TaskTracker::Step>& step) {
   switch (event.which()) {
@@ -242,8 +251,16 @@ std::string eventText(const schema::Event::Reader& event,
       return decisionText(event.getDecision());
     case schema::Event::GATE_YIELD:
       return "baton given up at hook " + std::to_string(event.getGateYield());
+    case schema::Event::PATCH:
+      return "call site led into the gate" + patchedPlaces(event.getPatch());
   }
   return "an event of a kind that this airr does not know";
+}
+
+json patchJson(capnp::List<schema::MemoryWrite>::Reader pieces) {
+  json places = json::array();
+  for (schema::MemoryWrite::Reader piece : pieces) places.push_back(hex(piece.getAddress()));
+  return {{"kind", "patch"}, {"addresses", places}};
 }
 
 json callJson(schema::Syscall::Reader event, const TaskTracker::Step& step) {
@@ -346,6 +363,8 @@ json eventJson(const schema::Event::Reader& event, const std::optional<TaskTrack
       return decisionJson(event.getDecision());
     case schema::Event::GATE_YIELD:
       return {{"kind", "gateYield"}, {"hook", event.getGateYield()}};
+    case schema::Event::PATCH:
+      return patchJson(event.getPatch());
   }
   return {{"kind", "unknown"}};
 }

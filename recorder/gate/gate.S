@@ -236,4 +236,52 @@ gate_stub_entry:
   jmp gate_stub_entry
   .cfi_endproc
 
+// A call from a patched site, by way of its trampoline. In: the registers of the call; %rcx = where
+// the caller goes on, %r11 = a `syscall` that then goes there too. Made here and logged, or not
+// touched at all: the caller finds the registers, flags and memory that the kernel leaves.
+//
+// The stack is the gate's own, since below the caller's may be data of a function without a frame.
+// There is one for all threads: one at a time runs, and none is interrupted in here for long.
+  .section .text.call, "ax", @progbits
+  .globl gate_call
+  .hidden gate_call
+gate_call:
+  .cfi_startproc
+  .cfi_undefined rip
+  movq %rcx, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME
+  movq %r11, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN
+  movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
+  movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
+  pushfq
+  cld
+  pushq %rax
+  pushq %r9
+  pushq %r8
+  pushq %r10
+  pushq %rdx
+  pushq %rsi
+  pushq %rdi
+  movq %rsp, %rdi
+  call gate_perform
+  testl %eax, %eax
+  popq %rdi
+  popq %rsi
+  popq %rdx
+  popq %r10
+  popq %r8
+  popq %r9
+  popq %rax
+  jz 1f
+  movq (%rsp), %r11
+  andq $~0x100, %r11  // not the trap flag of a tracer that steps
+  popfq
+  movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
+  movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME, %rcx
+  jmp *%rcx
+1:
+  popfq
+  movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
+  jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN)
+  .cfi_endproc
+
   .section .note.GNU-stack, "", @progbits

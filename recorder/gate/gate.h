@@ -1,6 +1,7 @@
 // The gate: code and data that the mediator maps into every tracee, at the same addresses in record
-// and replay. In this version it is the replacement vDSO (clock reads without a stop), the scratch
-// memory of calls that gave up the baton, and the shim's yield counter.
+// and replay. It is the replacement vDSO (clock reads without a stop), the way of calls from patched
+// sites (calls on what was granted before, without a stop), the scratch memory of calls that gave up
+// the baton, and the shim's yield counter.
 //
 // Plain C layout: shared by the mediator, the gate's freestanding code, and the shim. The tracee
 // can write the data; the mediator treats every field as hostile.
@@ -14,10 +15,10 @@
 #define AIRR_U64(number) number##ull
 #endif
 
-#define AIRR_GATE_VERSION 1
+#define AIRR_GATE_VERSION 2
 // Text: a complete ELF shared object (linux-vdso.so.1), mapped read-execute.
 #define AIRR_GATE_TEXT AIRR_U64(0x70000000)
-#define AIRR_GATE_TEXT_SIZE AIRR_U64(0x4000)
+#define AIRR_GATE_TEXT_SIZE AIRR_U64(0x8000)
 // A `syscall; ret` pair lies here. With the filter's exemption it may run clock reads unmediated
 // (record only); the mediator also uses it to inject calls. AIRR_GATE_SYSCALL + 2 is the address
 // that seccomp sees.
@@ -27,9 +28,15 @@
 // Where the replayer's stub (stub.lds.S) begins and stays: it makes AIRR_SYSCALL with kind 0
 // forever.
 #define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x3020))
+// Where trampolines of patched sites jump to.
+#define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x3040))
+// One trampoline for each patched site (mediator/gate_patch.h), written when the site is patched.
+#define AIRR_GATE_TRAMPOLINES (AIRR_GATE_TEXT + AIRR_U64(0x4000))
+#define AIRR_GATE_TRAMPOLINE_SIZE 64
+#define AIRR_GATE_TRAMPOLINE_COUNT 256
 // Data: one struct airr_gate_data, read-write, private.
 #define AIRR_GATE_DATA AIRR_U64(0x70010000)
-#define AIRR_GATE_DATA_SIZE AIRR_U64(0x8000)
+#define AIRR_GATE_DATA_SIZE AIRR_U64(0x20000)
 // Scratch: untouched until used, no reserve.
 #define AIRR_GATE_SCRATCH AIRR_U64(0x71000000)
 #define AIRR_GATE_SCRATCH_SIZE AIRR_U64(0x10000000)
@@ -55,7 +62,15 @@
 #define AIRR_GATE_DATA_LIMIT 8
 #define AIRR_GATE_DATA_HOOK_COUNT 16
 #define AIRR_GATE_DATA_YIELD_AT 24
-#define AIRR_GATE_DATA_CLOCKS 32
+#define AIRR_GATE_DATA_CALL_STACK 40
+#define AIRR_GATE_DATA_CALL_RESUME 48
+#define AIRR_GATE_DATA_CALL_PLAIN 56
+#define AIRR_GATE_DATA_STACK_END 2048
+#define AIRR_GATE_DATA_CLOCKS 67584
+
+#define AIRR_GATE_FILES 1024
+#define AIRR_GATE_LOG_SIZE 65536
+#define AIRR_GATE_CLOCKS 1800
 
 #ifndef __ASSEMBLER__
 struct airr_gate_reading {
@@ -63,17 +78,40 @@ struct airr_gate_reading {
   int64_t nanoseconds;
 };
 
-#define AIRR_GATE_CLOCKS 1800
+// What is known of a descriptor.
+#define AIRR_GATE_FILE_READ 1       // reading from it neither waits nor depends on who reads
+#define AIRR_GATE_FILE_DIRECTORY 2  // a directory that can be listed
+#define AIRR_GATE_FILE_STOP 4       // closing it is for the mediator
+
+// The log has one of these for each call, then what the call read of the caller's memory, then what
+// it wrote, each rounded up to 8 bytes.
+struct airr_gate_entry {
+  uint32_t number;
+  uint32_t clocks;  // readings of the clock log that were taken before
+  uint32_t in, out;  // bytes that follow
+  int64_t result;
+  uint64_t arguments[6];
+  uint64_t resume, stack;  // where the caller went on: rip and rsp
+};
+
 struct airr_gate_data {
   uint32_t mode;      // AIRR_GATE_RECORD or AIRR_GATE_REPLAY
   uint32_t position;  // record: readings in the log; replay: readings taken
   uint32_t limit;     // record: AIRR_GATE_CLOCKS; replay: readings supplied
-  uint32_t reserved;
+  uint32_t log_used;  // record: bytes of calls in the log; replay: bytes taken
   // Every hooked synchronisation call of the shim adds one, and makes AIRR_NOTE_YIELD when the
   // count has reached yield_at: an exact, replayable place for a hand-over. UINT64_MAX = never (the
   // mediator sets it when it maps the data); 0 = at the next such call, and at each one after it.
   uint64_t hook_count;
   uint64_t yield_at;
+  uint32_t log_limit;  // record: AIRR_GATE_LOG_SIZE, or 0 for no calls; replay: bytes supplied
+  uint32_t reserved;
+  // Of the call at hand: its caller's stack pointer, where it goes on, and where it goes to make
+  // its call in the open.
+  uint64_t call_stack, call_resume, call_plain;
+  uint8_t files[AIRR_GATE_FILES];  // AIRR_GATE_FILE_*, by descriptor; 0 = nothing is known
+  uint8_t stack[AIRR_GATE_DATA_STACK_END - 64 - AIRR_GATE_FILES];
+  uint8_t log[AIRR_GATE_LOG_SIZE];
   struct airr_gate_reading clocks[AIRR_GATE_CLOCKS];
 };
 #endif

@@ -21,6 +21,7 @@ SECTIONS {
   .exempt (AIRR_GATE_SYSCALL - AIRR_GATE_TEXT) : { *(.text.exempt) } :text
   .inject (AIRR_GATE_INJECT - AIRR_GATE_TEXT) : { *(.text.inject) } :text
   .stub (AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT) : { *(.text.stub) } :text
+  .call (AIRR_GATE_CALL - AIRR_GATE_TEXT) : { *(.text.call) } :text =0xcccccccc
 
   // There is nothing to relocate and nothing to write.
   /DISCARD/ : {
@@ -31,6 +32,8 @@ SECTIONS {
 
 ASSERT(gate_syscall == AIRR_GATE_SYSCALL - AIRR_GATE_TEXT, "the exempt pair is misplaced")
 ASSERT(gate_inject == AIRR_GATE_INJECT - AIRR_GATE_TEXT, "the injection pair is misplaced")
+ASSERT(gate_call == AIRR_GATE_CALL - AIRR_GATE_TEXT, "the way of calls is misplaced")
+ASSERT(. <= AIRR_GATE_TRAMPOLINES - AIRR_GATE_TEXT, "no room for the trampolines")
 ASSERT(gate_stub_entry == AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT, "the stub's entry is misplaced")
 ASSERT(. <= AIRR_GATE_TEXT_SIZE, "the gate's text is too large")
 

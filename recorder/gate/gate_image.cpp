@@ -17,6 +17,13 @@ static_assert(offsetof(airr_gate_data, position) == AIRR_GATE_DATA_POSITION);
 static_assert(offsetof(airr_gate_data, limit) == AIRR_GATE_DATA_LIMIT);
 static_assert(offsetof(airr_gate_data, hook_count) == AIRR_GATE_DATA_HOOK_COUNT);
 static_assert(offsetof(airr_gate_data, yield_at) == AIRR_GATE_DATA_YIELD_AT);
+static_assert(offsetof(airr_gate_data, call_stack) == AIRR_GATE_DATA_CALL_STACK);
+static_assert(offsetof(airr_gate_data, call_resume) == AIRR_GATE_DATA_CALL_RESUME);
+static_assert(offsetof(airr_gate_data, call_plain) == AIRR_GATE_DATA_CALL_PLAIN);
+static_assert(offsetof(airr_gate_data, log) == AIRR_GATE_DATA_STACK_END);
+static_assert(sizeof(airr_gate_entry) % 8 == 0);
+static_assert(AIRR_GATE_TRAMPOLINES - AIRR_GATE_TEXT + AIRR_GATE_TRAMPOLINE_COUNT * AIRR_GATE_TRAMPOLINE_SIZE ==
+              AIRR_GATE_TEXT_SIZE);
 static_assert(offsetof(airr_gate_data, clocks) == AIRR_GATE_DATA_CLOCKS);
 static_assert(sizeof(airr_gate_reading) == 16, "gate.S shifts by 4");
 static_assert(AIRR_GATE_REPLAY == AIRR_GATE_RECORD + 1, "gate.S aims behind the syscall by it");

@@ -1,0 +1,180 @@
+#include "mediator/call_sites.h"
+
+#include <Zydis/Zydis.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "mediator/elf_code.h"
+
+namespace airr {
+namespace {
+
+using Bytes = std::span<const uint8_t>;
+
+constexpr uint64_t kSyscall = 2;  // its length
+// Bounds the work on hostile files.
+constexpr size_t kMostCandidates = 1 << 14;
+constexpr uint64_t kMostFunction = 1 << 20;
+
+class Finder {
+ public:
+  explicit Finder(Bytes bytes) : elf_(bytes), functions_(elf_), budget_(bytes.size() + kMostFunction) {
+    ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  }
+
+  std::vector<CallSite> run() {
+    size_t candidates = 0;
+    for (const Extent& code : elf_.code()) {
+      const uint8_t* const data = elf_.bytes().data();
+      for (uint64_t at = code.start; at + kSyscall <= code.end; ++at) {
+        const void* next = memchr(data + at, 0x0f, code.end - at - 1);
+        if (next == nullptr) break;
+        at = static_cast<uint64_t>(static_cast<const uint8_t*>(next) - data);
+        if (data[at + 1] == 0x05 && ++candidates <= kMostCandidates) consider(code, at);
+      }
+    }
+    dropTargets();
+    return std::move(sites_);
+  }
+
+ private:
+  struct Decoded {
+    uint64_t at = 0;
+    ZydisDecodedInstruction instruction;
+  };
+
+  void consider(const Extent& code, uint64_t at) {
+    const auto function = functions_.covering(at);
+    if (!function || function->end > code.end || function->start < code.start ||
+        function->end - function->start > kMostFunction)
+      return;
+    if (!sweepTo(*function, at)) return;
+    if (const auto padding = takePadding(at + kSyscall))
+      return sites_.push_back({at, 0, *padding});
+    uint8_t before = 0;
+    for (size_t i = previous_.size(); i-- > 0 && before + kSyscall < CallSite::kJump;) {
+      if (!canMove(previous_[i].instruction)) return;
+      before = static_cast<uint8_t>(before + previous_[i].instruction.length);
+    }
+    if (before + kSyscall < CallSite::kJump || before > CallSite::kMostBefore) return;
+    sites_.push_back({at, before, 0});
+  }
+
+  // Decodes from the function's start; true if an instruction `syscall` is met at `at`. previous_
+  // has the instructions right before it then.
+  bool sweepTo(const Extent& function, uint64_t at) {
+    if (function.start != sweptStart_ || sweptTo_ > at) {
+      sweptStart_ = sweptTo_ = function.start;
+      previous_.clear();
+    }
+    while (sweptTo_ <= at && budget_ != 0) {
+      --budget_;
+      Decoded here{sweptTo_, {}};
+      if (!decode(sweptTo_, function.end, here.instruction)) return false;
+      if (sweptTo_ == at) return here.instruction.mnemonic == ZYDIS_MNEMONIC_SYSCALL && here.instruction.length == kSyscall;
+      sweptTo_ += here.instruction.length;
+      constexpr size_t kKept = 5;
+      if (previous_.size() == kKept) previous_.erase(previous_.begin());
+      previous_.push_back(here);
+    }
+    return false;
+  }
+
+  bool decode(uint64_t at, uint64_t end, ZydisDecodedInstruction& to) const {
+    return at < end && ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(
+                           &decoder_, nullptr, elf_.bytes().data() + at, end - at, &to));
+  }
+
+  // Can be run elsewhere with the same effect, and cannot fault.
+  static bool canMove(const ZydisDecodedInstruction& instruction) {
+    if ((instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE) != 0) return false;
+    if (instruction.mnemonic == ZYDIS_MNEMONIC_XOR || instruction.mnemonic == ZYDIS_MNEMONIC_LEA) return true;
+    if (instruction.mnemonic != ZYDIS_MNEMONIC_MOV) return false;
+    constexpr uint8_t kRegister = 3, kStackPointer = 4;
+    const bool memory =
+        (instruction.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && instruction.raw.modrm.mod != kRegister;
+    return !memory || ((instruction.attributes & ZYDIS_ATTRIB_HAS_SIB) != 0 &&
+                       instruction.raw.sib.base == kStackPointer && instruction.raw.rex.B == 0);
+  }
+
+  // Room for a jump within reach of a short one, from what no other site has taken.
+  std::optional<int8_t> takePadding(uint64_t behind) {
+    constexpr uint64_t kReach = 127;
+    for (const Extent& gap : functions_.gapsNear(behind, kReach)) {
+      if (!isPadding(gap)) continue;
+      uint64_t& used = taken_.try_emplace(gap.start, gap.start).first->second;
+      if (gap.end - used < CallSite::kJump) continue;
+      const auto distance = static_cast<int64_t>(used - behind);
+      if (distance < INT8_MIN || distance > INT8_MAX || distance == 0) continue;
+      used += CallSite::kJump;
+      return static_cast<int8_t>(distance);
+    }
+    return std::nullopt;
+  }
+
+  bool isPadding(const Extent& gap) const {
+    constexpr uint64_t kMostPadding = 64;
+    if (gap.end - gap.start > kMostPadding) return false;
+    for (uint64_t at = gap.start; at < gap.end;) {
+      ZydisDecodedInstruction instruction;
+      if (!decode(at, gap.end, instruction)) return false;
+      if (instruction.mnemonic != ZYDIS_MNEMONIC_NOP && instruction.mnemonic != ZYDIS_MNEMONIC_INT3) return false;
+      at += instruction.length;
+    }
+    return true;
+  }
+
+  // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of a
+  // jump is taken for one, decoded or not.
+  void dropTargets() {
+    std::vector<bool> inside(elf_.bytes().size());
+    bool any = false;
+    for (const CallSite& site : sites_) {
+      for (uint64_t at = site.offset - site.before + 1; site.before != 0 && at <= site.offset; ++at) inside[at] = any = true;
+    }
+    if (!any) return;
+    std::vector<bool> hit(elf_.bytes().size());
+    const auto note = [&](uint64_t target) {
+      if (target < inside.size() && inside[target]) hit[target] = true;
+    };
+    const uint8_t* const data = elf_.bytes().data();
+    for (const Extent& code : elf_.code()) {
+      // File and memory distances are the same inside one segment, where alone sites have code.
+      for (uint64_t at = code.start; at + 4 <= code.end; ++at) {
+        int32_t distance;
+        memcpy(&distance, data + at, sizeof distance);
+        note(at + 4 + static_cast<uint64_t>(int64_t{distance}));
+      }
+    }
+    std::erase_if(sites_, [&](const CallSite& site) {
+      constexpr uint64_t kShort = 130;
+      if (site.before == 0) return false;
+      const uint64_t from = site.offset > kShort ? site.offset - kShort : 0;
+      const uint64_t end = std::min<uint64_t>(site.offset + kShort, elf_.bytes().size() - 1);
+      for (uint64_t at = from; at < end; ++at) {
+        const bool jump = (data[at] & 0xf0) == 0x70 || data[at] == 0xeb || (data[at] & 0xfc) == 0xe0;
+        if (jump) note(at + 2 + static_cast<uint64_t>(int64_t{static_cast<int8_t>(data[at + 1])}));
+      }
+      for (uint64_t at = site.offset - site.before + 1; at <= site.offset; ++at)
+        if (hit[at]) return true;
+      return false;
+    });
+  }
+
+  const ElfCode elf_;
+  const ElfFunctions functions_;
+  ZydisDecoder decoder_;
+  uint64_t budget_;  // instructions to decode
+  uint64_t sweptStart_ = 0, sweptTo_ = 0;
+  std::vector<Decoded> previous_;
+  std::map<uint64_t, uint64_t> taken_;  // padding: start → first byte that is free
+  std::vector<CallSite> sites_;
+};
+
+}  // namespace
+
+std::vector<CallSite> findCallSites(Bytes elfBytes) { return Finder(elfBytes).run(); }
+
+}  // namespace airr

@@ -1,0 +1,130 @@
+#include "mediator/gate_patch.h"
+
+#include <sys/syscall.h>
+
+#include <cstring>
+
+#include "recorder/gate/gate.h"
+
+namespace airr {
+namespace {
+
+constexpr uint64_t kSyscall = 2;                                    // its length
+constexpr uint64_t kTargetAt = AIRR_GATE_TRAMPOLINE_SIZE - 8;       // of the long jump, in a trampoline
+constexpr uint8_t kInt3 = 0xcc;
+
+class Code {
+ public:
+  explicit Code(uint64_t address) : address_(address) {}
+  void put(std::initializer_list<uint8_t> bytes) { bytes_.insert(bytes_.end(), bytes); }
+  void put(std::span<const uint8_t> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void put32(uint64_t value) { putNumber(value, 4); }
+  void put64(uint64_t value) { putNumber(value, 8); }
+  // A distance of four bytes that ends the instruction.
+  void putDistanceTo(uint64_t target) { put32(target - (address_ + bytes_.size() + 4)); }
+  void fillTo(uint64_t size) { bytes_.resize(size, kInt3); }
+  uint64_t size() const { return bytes_.size(); }
+  PatchedBytes done() && { return {address_, std::move(bytes_)}; }
+
+ private:
+  void putNumber(uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) bytes_.push_back(static_cast<uint8_t>(value >> (8 * i)));
+  }
+  uint64_t address_;
+  std::vector<uint8_t> bytes_;
+};
+
+PatchedBytes trampolineOf(uint64_t at, uint64_t resume, std::span<const uint8_t> before) {
+  Code code(at);
+  const auto loadResume = [&] {  // movabs $resume, %rcx
+    code.put({0x48, 0xb9});
+    code.put64(resume);
+  };
+  code.put(before);
+  loadResume();
+  constexpr uint64_t kJumpLength = 5;
+  code.put({0x4c, 0x8d, 0x1d});  // lea plain(%rip), %r11
+  code.put32(kJumpLength);
+  code.put({0xe9});  // jmp gate_call
+  code.putDistanceTo(AIRR_GATE_CALL);
+  code.put({0x0f, 0x05});  // plain: syscall
+  loadResume();
+  code.put({0xff, 0xe1});  // jmp *%rcx
+  code.fillTo(kTargetAt);
+  code.put64(at);
+  return std::move(code).done();
+}
+
+}  // namespace
+
+uint64_t jumpOf(const CallSite& site, uint64_t instruction) {
+  if (site.padding == 0) return instruction - site.before;
+  return instruction + kSyscall + static_cast<uint64_t>(int64_t{site.padding});
+}
+
+std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
+                                  std::span<const uint8_t> before) {
+  const uint64_t at = AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE;
+  std::vector<PatchedBytes> patch;
+  patch.push_back(trampolineOf(at, instruction + kSyscall, before));
+  Code jump(jumpOf(site, instruction));
+  jump.put({0xff, 0x24, 0x25});  // jmp *address
+  jump.put32(at + kTargetAt);
+  if (site.padding == 0) jump.fillTo(site.before + kSyscall);
+  patch.push_back(std::move(jump).done());
+  if (site.padding != 0) {
+    Code shortJump(instruction);
+    shortJump.put({0xeb, static_cast<uint8_t>(site.padding)});
+    patch.push_back(std::move(shortJump).done());
+  }
+  return patch;
+}
+
+bool isGateCall(uint64_t number) {
+  switch (number) {
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_getdents64:
+    case SYS_close:
+    case SYS_lseek:
+    case SYS_fstat:
+    case SYS_newfstatat:
+    case SYS_rt_sigaction:
+    case SYS_rt_sigprocmask:
+    case SYS_ioctl:
+    case SYS_fcntl:
+    case SYS_futex:
+    case SYS_getpid:
+    case SYS_gettid:
+    case SYS_getuid:
+    case SYS_geteuid:
+    case SYS_getgid:
+    case SYS_getegid: return true;
+    default: return false;
+  }
+}
+
+std::optional<unsigned> gateOutput(uint64_t number) {
+  switch (number) {
+    case SYS_read:
+    case SYS_pread64:
+    case SYS_getdents64:
+    case SYS_fstat: return 1;
+    case SYS_newfstatat:
+    case SYS_rt_sigaction:
+    case SYS_rt_sigprocmask:
+    case SYS_ioctl: return 2;
+    default: return std::nullopt;
+  }
+}
+
+std::optional<unsigned> gateInput(uint64_t number) {
+  switch (number) {
+    case SYS_newfstatat:
+    case SYS_rt_sigaction:
+    case SYS_rt_sigprocmask: return 1;
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace airr

@@ -1,0 +1,38 @@
+// How a `syscall` instruction of a program is made to jump into the gate: the bytes to write, which
+// are the same in record and replay (recorder/gate/gate.S has the other end).
+//
+// Pure functions; any thread; nothing fails.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "mediator/call_sites.h"
+#include "schema/types.h"
+
+namespace airr {
+
+struct PatchedBytes {
+  uint64_t address = 0;
+  std::vector<uint8_t> bytes;
+};
+
+// For the site whose `syscall` instruction is mapped at `instruction`, with trampoline number
+// `trampoline`, less than AIRR_GATE_TRAMPOLINE_COUNT. `before` are the bytes that stand before it and
+// give way, as many as the site says. The trampoline comes first: it must be there before the jump.
+std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
+                                  std::span<const uint8_t> before);
+
+// Where the long jump of a site stands.
+uint64_t jumpOf(const CallSite& site, uint64_t instruction);
+
+// Calls that the gate makes (recorder/gate/call.c has the conditions).
+bool isGateCall(uint64_t number);
+// Which argument of such a call points to memory that it writes; nothing: none does.
+std::optional<unsigned> gateOutput(uint64_t number);
+// The same for memory that it reads.
+std::optional<unsigned> gateInput(uint64_t number);
+
+}  // namespace airr

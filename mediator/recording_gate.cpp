@@ -1,0 +1,379 @@
+// The gate: what it logged since the last stop, what it may do until the next, and the call sites
+// that are led into it.
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mediator/call_hash.h"
+#include "mediator/gate_patch.h"
+#include "mediator/recording.h"
+#include "recorder/gate/gate.h"
+#include "schema/error.h"
+
+namespace airr {
+namespace {
+
+using schema::Syscall;
+
+// Stops without a clock reading after which the gate stops logging them.
+constexpr uint32_t kGateIdleStops = 16;
+// Calls of a site before it is patched, which costs about as much as a call that stops.
+constexpr uint8_t kPatience = 2;
+constexpr uint64_t kSyscall = 2;  // the instruction's length
+constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
+
+constexpr Address dataAt(size_t offset) { return {AIRR_GATE_DATA + offset}; }
+constexpr uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
+
+// The memory that a logged call read, as it was then.
+class LoggedInput final : public syscalls::MemoryReader {
+ public:
+  LoggedInput(uint64_t address, std::span<const uint8_t> bytes) : address_(address), bytes_(bytes) {}
+  bool read(Address from, void* to, uint64_t size) override {
+    if (from.value < address_ || size > bytes_.size() || from.value - address_ > bytes_.size() - size)
+      return false;
+    memcpy(to, bytes_.data() + (from.value - address_), size);
+    return true;
+  }
+
+ private:
+  uint64_t address_;
+  std::span<const uint8_t> bytes_;
+};
+
+constexpr size_t kNoteOfSite = 10;
+
+std::vector<uint8_t> encodeCallSites(const std::vector<CallSite>& sites) {
+  std::vector<uint8_t> note(sites.size() * kNoteOfSite);
+  uint8_t* to = note.data();
+  for (const CallSite& site : sites) {
+    memcpy(to, &site.offset, sizeof site.offset);
+    to[8] = site.before;
+    to[9] = static_cast<uint8_t>(site.padding);
+    to += kNoteOfSite;
+  }
+  return note;
+}
+
+std::vector<CallSite> decodeCallSites(const std::vector<uint8_t>& note) {
+  std::vector<CallSite> sites;
+  for (size_t at = 0; at + kNoteOfSite <= note.size(); at += kNoteOfSite) {
+    CallSite site;
+    memcpy(&site.offset, note.data() + at, sizeof site.offset);
+    site.before = note[at + 8];
+    site.padding = static_cast<int8_t>(note[at + 9]);
+    sites.push_back(site);
+  }
+  return sites;
+}
+
+}  // namespace
+
+// Writes what the gate logged since the last stop, and empties the log. Order: a call's entry says
+// how many clock readings came before it. `toLastCall`: readings behind the last call are dropped.
+void Recording::drainGate(Task& task, bool toLastCall) {
+  AddressSpace& space = *task.space;
+  if (!space.gateArmed && !space.logsCalls) return;
+  struct {
+    uint32_t mode, position, limit, used;
+  } head;
+  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head)) return;
+  const uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
+  if (space.gateArmed) {
+    space.gateIdle = readings == 0 ? space.gateIdle + 1 : 0;
+    if (space.gateIdle > kGateIdleStops) armGate(task, false);
+  }
+  if (readings == 0 && head.used == 0) return;
+  uint32_t written = 0;
+  if (head.used != 0) {
+    if (head.used > AIRR_GATE_LOG_SIZE || !drainCalls(task, head.used, readings, written))
+      throw Error(ExitCode::kFailure,
+                  "task " + std::to_string(raw(task.tracee.tid())) +
+                      " wrote to the log of its gate what the gate never does",
+                  "the session ends here; its trace up to this point is whole");
+  }
+  if (!toLastCall) writeReadings(task, written, readings);
+  const uint32_t none[] = {0, space.gateArmed ? AIRR_GATE_CLOCKS : 0u, 0};
+  task.tracee.write(dataAt(offsetof(airr_gate_data, position)), none, sizeof none);
+}
+
+void Recording::writeReadings(Task& task, uint32_t from, uint32_t to) {
+  if (from >= to) return;
+  auto event = beginEvent(task);
+  auto bytes = event.initClocks((to - from) * sizeof(airr_gate_reading));
+  task.tracee.read(dataAt(offsetof(airr_gate_data, clocks) + from * sizeof(airr_gate_reading)),
+                   bytes.begin(), bytes.size());
+  trace_->commit();
+}
+
+// False: the log is not one that the gate writes. `written`: readings on record.
+bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_t& written) {
+  gateLog_.resize(used);
+  if (!task.tracee.read(dataAt(offsetof(airr_gate_data, log)), gateLog_.data(), used))
+    throw TraceeGone{task.tracee.tid()};
+  const std::span<const uint8_t> log(gateLog_);
+  for (uint64_t at = 0; at < used;) {
+    airr_gate_entry entry;
+    if (used - at < sizeof entry) return false;
+    memcpy(&entry, log.data() + at, sizeof entry);
+    at += sizeof entry;
+    const uint64_t in = padded(entry.in), out = padded(entry.out);
+    if (in > used - at || out > used - at - in || !isGateCall(entry.number) || entry.clocks < written ||
+        entry.clocks > readings)
+      return false;
+    writeReadings(task, written, entry.clocks);
+    written = entry.clocks;
+    if (!noteGateCall(task, entry, log.subspan(at, entry.in), log.subspan(at + in, entry.out))) return false;
+    at += in + out;
+  }
+  return true;
+}
+
+bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span<const uint8_t> in,
+                             std::span<const uint8_t> out) {
+  task.model = syscalls::find(entry.number);
+  if (task.model == nullptr) return false;
+  task.call.number = entry.number;
+  std::copy(std::begin(entry.arguments), std::end(entry.arguments), task.call.arguments);
+  const auto inAt = gateInput(entry.number), outAt = gateOutput(entry.number);
+  if ((!inAt && !in.empty()) || (!outAt && !out.empty())) return false;
+  const char* why = nullptr;
+  if (syscalls::refusedOperation(*task.model, task.call, &why) != 0) return false;
+  LoggedInput memory(inAt ? task.call.arguments[*inAt] : 0, in);
+  // fstat(3) passes an empty constant, which is read as any name is: by the piece.
+  const bool named = entry.number == SYS_newfstatat;
+  task.inputHash = named ? airr::hashInputs(*task.model, task.call, task.tracee, regions_)
+                         : airr::hashInputs(*task.model, task.call, memory, regions_);
+  task.stream = 0;
+  task.altered = task.entered = false;
+  auto event = beginEvent(task);
+  auto call = event.initSyscall();
+  fillCall(task, call, Syscall::Phase::WHOLE);
+  call.setHandling(Syscall::Handling::GATE);
+  call.setResult(entry.result);
+  if (!out.empty()) {
+    auto write = call.initWrites(1)[0];
+    write.setAddress(task.call.arguments[*outAt]);
+    write.setBytes({out.data(), out.size()});
+  }
+  trace_->commit();
+  task.position = {entry.resume, entry.stack, static_cast<uint64_t>(entry.result)};
+  if (entry.result < 0) return true;
+  const uint64_t* a = task.call.arguments;
+  switch (entry.number) {
+    case SYS_close: noteGateFile(task, static_cast<int>(a[0]), 0, false); break;
+    case SYS_rt_sigaction:
+      if (a[0] < task.actions->of.size() && in.size() == sizeof(SignalActions::Action))
+        memcpy(&task.actions->of[a[0]], in.data(), in.size());
+      break;
+    case SYS_rt_sigprocmask: {
+      uint64_t set = 0;
+      if (in.size() != sizeof set) break;
+      memcpy(&set, in.data(), sizeof set);
+      uint64_t& mask = task.signalMask;
+      switch (static_cast<int>(a[0])) {
+        case SIG_BLOCK: mask |= set & ~kUnblockable; break;
+        case SIG_UNBLOCK: mask &= ~set; break;
+        case SIG_SETMASK: mask = set & ~kUnblockable; break;
+        default: break;
+      }
+      break;
+    }
+    default: break;
+  }
+  return true;
+}
+
+// While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
+// the readings that were logged, and none makes the gate call.
+void Recording::armGate(Task& task, bool armed) {
+  const uint32_t limit = armed ? AIRR_GATE_CLOCKS : 0;
+  if (!task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_LIMIT}, &limit, sizeof limit)) return;
+  task.space->gateArmed = armed;
+  task.space->gateIdle = 0;
+}
+
+// Whether the gate may make calls, or all of them stop. The log and what is known of descriptors are
+// the address space's, so there must be one process in it; and a signal that waits for a recorded
+// position, or others that wait for their turn, need a stop.
+void Recording::allowGateCalls(Task& task, bool allowed) {
+  AddressSpace& space = *task.space;
+  if (!space.logsCalls || space.gateCalls == allowed) return;
+  const uint32_t limit = allowed ? AIRR_GATE_LOG_SIZE : 0;
+  if (!task.tracee.write(dataAt(offsetof(airr_gate_data, log_limit)), &limit, sizeof limit)) return;
+  space.gateCalls = allowed;
+}
+
+bool Recording::mayUseGate(const Task& task) const {
+  return task.stash.empty() && !task.process->sharesFiles && task.space->users == task.process->liveTasks;
+}
+
+// What the gate may know of a descriptor (AIRR_GATE_FILE_*). `tell`: it does not know yet.
+void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
+  if (!task.space->logsCalls || fd < 0 || fd >= AIRR_GATE_FILES) return;
+  if (what == 0) task.process->files.forget(fd);
+  std::vector<uint8_t>& known = task.process->gateFiles;
+  if (known.empty()) {
+    if (what == 0) return;
+    known.resize(AIRR_GATE_FILES);
+  }
+  uint8_t& now = known[static_cast<size_t>(fd)];
+  if (now == what) return;
+  now = what;
+  if (tell)
+    task.tracee.write(dataAt(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what, sizeof what);
+}
+
+void Recording::noteOpenFile(Task& task, int fd) {
+  if (!task.space->logsCalls || !mayUseGate(task)) return;
+  const OpenFile* file = task.process->files.known(fd);
+  if (file == nullptr) return;
+  switch (file->kind) {
+    case OpenFile::Kind::kRegular:
+    case OpenFile::Kind::kZeroDevice: return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
+    case OpenFile::Kind::kDirectory: return noteGateFile(task, fd, AIRR_GATE_FILE_DIRECTORY, true);
+    default: return;
+  }
+}
+
+// Descriptors from `first` to `last` cease to be what they are.
+void Recording::forgetGateFiles(Task& task, uint64_t first, uint64_t last) {
+  std::vector<uint8_t>& known = task.process->gateFiles;
+  if (known.empty() || first >= known.size()) return;
+  last = std::min<uint64_t>(last, known.size() - 1);
+  for (uint64_t fd = first; fd <= last; ++fd) noteGateFile(task, static_cast<int>(fd), 0, true);
+}
+
+// Where a program file can be led into the gate.
+const std::vector<CallSite>& Recording::findProgramCalls(int file, uint32_t blob) {
+  const auto known = callSitesOfBlob_.find(blob);
+  if (known != callSitesOfBlob_.end()) return known->second;
+  std::vector<CallSite>& sites = callSitesOfBlob_[blob];
+  struct stat s {};
+  if (fstat(file, &s) != 0 || s.st_size <= 0) return sites;
+  const FileVersion version = FileVersion::of(s);
+  if (const auto note = callNotes_->find(version)) return sites = decodeCallSites(*note);
+  const auto size = static_cast<size_t>(s.st_size);
+  void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  if (content == MAP_FAILED) throw systemError("mapping a program file to look for calls");
+  sites = findCallSites({static_cast<const uint8_t*>(content), size});
+  munmap(content, size);
+  callNotes_->keep(version, encodeCallSites(sites));
+  return sites;
+}
+
+void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,
+                            uint64_t offset) {
+  task.space->programs[start] = {start + length, offset, &findProgramCalls(file, blob)};
+}
+
+// Leads the site of a call that has come to its end into the gate, if it is one that the gate could
+// have made. No other task may be inside a call of that site: if the kernel restarted it, it would go
+// back to what is no `syscall` any more.
+void Recording::patchSite(Task& task) {
+  if (!isGateCall(task.call.number) || !mayUseGate(task)) return;
+  AddressSpace& space = *task.space;
+  const uint64_t behind = task.entry.instruction;
+  if (behind >= AIRR_GATE_TEXT && behind < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE) return;
+  if (space.unpatchable.contains(behind)) return;
+  if (++space.siteUses[behind] < kPatience) return;
+  const auto refuse = [&] { space.unpatchable.insert(behind); };
+  auto program = space.programs.upper_bound(behind);
+  if (program == space.programs.begin()) return refuse();
+  --program;
+  const auto& [end, offset, sites] = program->second;
+  if (behind > end || space.trampolines == AIRR_GATE_TRAMPOLINE_COUNT) return refuse();
+  const uint64_t instruction = behind - kSyscall;
+  const uint64_t inFile = instruction - program->first + offset;
+  const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
+                                     [](const CallSite& s, uint64_t at) { return s.offset < at; });
+  if (site == sites->end() || site->offset != inFile) return refuse();
+  const uint64_t jump = jumpOf(*site, instruction);
+  if (jump < program->first || jump + CallSite::kJump > end) return refuse();
+  for (const auto& [tid, other] : tasks_)
+    if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
+        other->state != TaskState::kRunning)
+      return;
+  std::vector<uint8_t> former(site->before + kSyscall);
+  if (!task.tracee.read({instruction - site->before}, former.data(), former.size()) ||
+      former[site->before] != 0x0f || former[site->before + 1] != 0x05)
+    return refuse();
+  const auto patch = patchOf(*site, instruction, space.trampolines++, {former.data(), site->before});
+  std::vector<uint8_t> padding(CallSite::kJump);
+  if (site->padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size())) return refuse();
+  space.patches[instruction] = {jump, std::move(former), site->padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
+  refuse();  // a second time
+  writePatch(task, patch);
+  if (!space.logsCalls) {
+    space.logsCalls = true;
+    space.gateCalls = false;
+  }
+  allowGateCalls(task, true);
+}
+
+// A call has ended in the kernel.
+void Recording::noteEnded(Task& task, int64_t result) {
+  // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at once,
+  // or when a handler returns (ERESTARTSYS to ERESTART_RESTARTBLOCK).
+  if (result <= -512 && result >= -516) {
+    task.space->unpatchable.insert(task.entry.instruction);
+  } else {
+    patchSite(task);
+  }
+}
+
+// A call is about to change mappings.
+void Recording::unpatchChanged(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  switch (task.call.number) {
+    case SYS_mmap:
+      if ((a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) unpatch(task, a[0], a[0] + pageCeil(a[1]));
+      break;
+    case SYS_munmap: unpatch(task, a[0], a[0] + pageCeil(a[1])); break;
+    case SYS_mremap:
+      unpatch(task, a[0], a[0] + pageCeil(a[1]));
+      if ((a[3] & MREMAP_FIXED) != 0) unpatch(task, a[4], a[4] + pageCeil(a[2]));
+      break;
+    default: break;
+  }
+}
+
+void Recording::writePatch(Task& task, const std::vector<PatchedBytes>& patch) {
+  for (const PatchedBytes& piece : patch)
+    if (!task.tracee.forceWrite({piece.address}, piece.bytes.data(), piece.bytes.size()))
+      throw TraceeGone{task.tracee.tid()};
+  auto event = beginEvent(task);
+  auto pieces = event.initPatch(static_cast<unsigned>(patch.size()));
+  for (unsigned i = 0; i < patch.size(); ++i) {
+    pieces[i].setAddress(patch[i].address);
+    pieces[i].setBytes({patch[i].bytes.data(), patch[i].bytes.size()});
+  }
+  trace_->commit();
+}
+
+// Before mappings go or move: sites there get their own bytes back, lest half of a jump stay.
+void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
+  AddressSpace& space = *task.space;
+  std::vector<PatchedBytes> former;
+  constexpr uint64_t kReach = 256;
+  for (auto at = space.patches.lower_bound(start > kReach ? start - kReach : 0);
+       at != space.patches.end() && at->first < end + kReach;) {
+    const auto& [instruction, patched] = *at;
+    const bool touched = (instruction + kSyscall > start && instruction < end) ||
+                         (patched.jump + CallSite::kJump > start && patched.jump < end);
+    if (!touched) {
+      ++at;
+      continue;
+    }
+    former.push_back({instruction + kSyscall - patched.former.size(), patched.former});
+    if (!patched.padding.empty()) former.push_back({patched.jump, patched.padding});
+    at = space.patches.erase(at);
+  }
+  if (!former.empty()) writePatch(task, former);
+}
+
+}  // namespace airr

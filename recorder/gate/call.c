@@ -1,0 +1,213 @@
+// What a call from a patched site does in the gate: is it one of those that use only what was
+// granted before, never wait, and whose outputs are known? Then it is made here and logged (record),
+// or its result is taken from the log (replay). Everything else is left to the mediator.
+//
+// The mediator takes nothing of this on trust: see mediator/gate_log.h. Freestanding, with general
+// registers only; no data of its own, since the gate's text has none.
+#include "recorder/gate/gate.h"
+
+enum {
+  kRead = 0,
+  kClose = 3,
+  kFstat = 5,
+  kLseek = 8,
+  kSigaction = 13,
+  kSigprocmask = 14,
+  kIoctl = 16,
+  kPread = 17,
+  kGetpid = 39,
+  kFcntl = 72,
+  kGetuid = 102,
+  kGetgid = 104,
+  kGeteuid = 107,
+  kGetegid = 108,
+  kGettid = 186,
+  kFutex = 202,
+  kGetdents = 217,
+  kNewfstatat = 262,
+};
+
+enum {
+  kGetFd = 1,
+  kSetFd = 2,
+  kGetFl = 3,
+  kTcgets = 0x5401,
+  kFutexWake = 1,
+  kFutexPrivate = 128,
+  kEmptyPath = 0x1000,
+  kTermiosSize = 36,
+  kActionSize = 32,
+  kSetSize = 8,
+  kStatSize = 144,
+  kMostRead = 32768,
+};
+
+// Registers as gate_call saved them.
+struct call {
+  uint64_t argument[6];
+  uint64_t number;  // and the result
+};
+
+// The memory of a call that can be made here.
+struct shape {
+  uint64_t in, in_size;
+  uint64_t out, out_size;  // at most
+  int out_is_result;       // as many bytes as the result says
+  uint32_t made_as;        // the number that the gate uses
+};
+
+static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
+  return (uint32_t)fd < AIRR_GATE_FILES && (data->files[(uint32_t)fd] & what) != 0;
+}
+
+static int overlap(uint64_t a, uint64_t b, uint64_t size) {
+  return a != 0 && b != 0 && a < b + size && b < a + size;
+}
+
+static int shape_of(const struct airr_gate_data* data, const struct call* call, struct shape* shape) {
+  const uint64_t* a = call->argument;
+  shape->in = shape->in_size = shape->out = shape->out_size = 0;
+  shape->out_is_result = 0;
+  shape->made_as = (uint32_t)call->number;
+  switch (call->number) {
+    case kRead:
+    case kPread:
+      if (!known(data, a[0], AIRR_GATE_FILE_READ) || a[2] > kMostRead) return 0;
+      shape->out = a[1], shape->out_size = a[2], shape->out_is_result = 1;
+      return 1;
+    case kGetdents:
+      if (!known(data, a[0], AIRR_GATE_FILE_DIRECTORY) || a[2] > kMostRead) return 0;
+      shape->out = a[1], shape->out_size = a[2], shape->out_is_result = 1;
+      return 1;
+    case kClose:
+      return (uint32_t)a[0] < AIRR_GATE_FILES && !known(data, a[0], AIRR_GATE_FILE_STOP);
+    case kFstat:
+      shape->out = a[1], shape->out_size = kStatSize;
+      return 1;
+    case kNewfstatat:
+      // fstat(3). The name is not given to the kernel, which could find another one there.
+      if ((uint32_t)a[3] != kEmptyPath || (int32_t)a[0] < 0 || a[1] < 4096 || *(const char*)a[1] != 0)
+        return 0;
+      shape->in = a[1], shape->in_size = 1;
+      shape->out = a[2], shape->out_size = kStatSize;
+      shape->made_as = kFstat;
+      return 1;
+    case kSigaction:
+      if (a[3] != kSetSize || overlap(a[1], a[2], kActionSize)) return 0;
+      shape->in = a[1], shape->in_size = a[1] ? kActionSize : 0;
+      shape->out = a[2], shape->out_size = a[2] ? kActionSize : 0;
+      return 1;
+    case kSigprocmask:
+      if (a[3] != kSetSize || overlap(a[1], a[2], kSetSize)) return 0;
+      shape->in = a[1], shape->in_size = a[1] ? kSetSize : 0;
+      shape->out = a[2], shape->out_size = a[2] ? kSetSize : 0;
+      return 1;
+    case kIoctl:
+      if ((uint32_t)a[1] != kTcgets) return 0;
+      shape->out = a[2], shape->out_size = kTermiosSize;
+      return 1;
+    case kFcntl:
+      return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
+    case kFutex: return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
+    case kLseek:
+    case kGetpid:
+    case kGetuid:
+    case kGetgid:
+    case kGeteuid:
+    case kGetegid:
+    case kGettid: return 1;
+    default: return 0;
+  }
+}
+
+// Few instructions per byte rather than few bytes of code: a tracer may have to step through.
+static void copy(void* to, const void* from, uint64_t size) {
+  uint64_t* t = to;
+  const uint64_t* f = from;
+  for (; size >= 64; size -= 64, t += 8, f += 8) {
+    const uint64_t w0 = f[0], w1 = f[1], w2 = f[2], w3 = f[3];
+    t[0] = w0, t[1] = w1, t[2] = w2, t[3] = w3;
+    const uint64_t w4 = f[4], w5 = f[5], w6 = f[6], w7 = f[7];
+    t[4] = w4, t[5] = w5, t[6] = w6, t[7] = w7;
+  }
+  for (; size >= 8; size -= 8) *t++ = *f++;
+  uint8_t* tail = (uint8_t*)t;
+  const uint8_t* rest = (const uint8_t*)f;
+  while (size--) {
+    *tail++ = *rest++;
+    __asm__ volatile("" ::: "memory");  // keeps it from becoming a call of memcpy
+  }
+}
+
+static uint64_t padded(uint64_t size) { return (size + 7) & ~7ull; }
+
+// The call itself, which the mediator lets pass from here alone.
+static int64_t exempt(uint32_t number, const uint64_t* a) {
+  register uint64_t r10 __asm__("r10") = a[3];
+  register uint64_t r8 __asm__("r8") = a[4];
+  register uint64_t r9 __asm__("r9") = a[5];
+  int64_t result = number;
+  __asm__ volatile("call gate_syscall"
+                   : "+a"(result)
+                   : "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+static uint64_t out_of(const struct shape* shape, int64_t result) {
+  if (result < 0) return 0;
+  if (!shape->out_is_result) return shape->out_size;
+  return (uint64_t)result < shape->out_size ? (uint64_t)result : shape->out_size;
+}
+
+static int record(struct airr_gate_data* data, struct call* call, const struct shape* shape) {
+  const uint64_t most = sizeof(struct airr_gate_entry) + padded(shape->in_size) + padded(shape->out_size);
+  const uint32_t used = data->log_used, limit = data->log_limit;
+  if (used > limit || limit > AIRR_GATE_LOG_SIZE || most > limit - used) return 0;
+  struct airr_gate_entry* entry = (struct airr_gate_entry*)(data->log + used);
+  entry->number = (uint32_t)call->number;
+  entry->clocks = data->position;
+  for (int i = 0; i < 6; ++i) entry->arguments[i] = call->argument[i];
+  entry->resume = data->call_resume;
+  entry->stack = data->call_stack;
+  const uint64_t as_fstat[6] = {call->argument[0], shape->out};
+  const int64_t result = exempt(shape->made_as, shape->made_as == call->number ? call->argument : as_fstat);
+  entry->result = result;
+  const uint64_t in = result < 0 ? 0 : shape->in_size, out = out_of(shape, result);
+  entry->in = (uint32_t)in;
+  entry->out = (uint32_t)out;
+  uint8_t* at = (uint8_t*)(entry + 1);
+  copy(at, (const void*)shape->in, in);
+  copy(at + padded(in), (const void*)shape->out, out);
+  if (call->number == kClose) data->files[(uint32_t)call->argument[0]] = 0;
+  data->log_used = used + (uint32_t)(sizeof *entry + padded(in) + padded(out));
+  call->number = (uint64_t)result;
+  return 1;
+}
+
+static int replay(struct airr_gate_data* data, struct call* call, const struct shape* shape) {
+  const uint32_t taken = data->log_used, supplied = data->log_limit;
+  if (supplied > AIRR_GATE_LOG_SIZE || taken > supplied || supplied - taken < sizeof(struct airr_gate_entry))
+    return 0;
+  const struct airr_gate_entry* entry = (const struct airr_gate_entry*)(data->log + taken);
+  if (entry->number != call->number || entry->clocks != data->position) return 0;
+  for (int i = 0; i < 6; ++i)
+    if (entry->arguments[i] != call->argument[i]) return 0;
+  const uint64_t in = entry->in, out = entry->out;
+  if (in > shape->in_size || out > shape->out_size) return 0;
+  const uint8_t* at = (const uint8_t*)(entry + 1);
+  copy((void*)shape->out, at + padded(in), out);
+  data->log_used = taken + (uint32_t)(sizeof *entry + padded(in) + padded(out));
+  call->number = (uint64_t)entry->result;
+  return 1;
+}
+
+// Whether it was made: then its result is in `number`.
+__attribute__((visibility("hidden"))) int gate_perform(struct call* call) {
+  struct airr_gate_data* data = (struct airr_gate_data*)AIRR_GATE_DATA;
+  struct shape shape;
+  if (!shape_of(data, call, &shape)) return 0;
+  if (data->mode == AIRR_GATE_RECORD) return record(data, call, &shape);
+  if (data->mode == AIRR_GATE_REPLAY) return replay(data, call, &shape);
+  return 0;
+}
