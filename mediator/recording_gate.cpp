@@ -22,7 +22,7 @@ using schema::Syscall;
 // Stops without a clock reading after which the gate stops logging them.
 constexpr uint32_t kGateIdleStops = 16;
 // Calls of a site before it is patched, which costs about as much as a call that stops.
-constexpr uint8_t kPatience = 2;
+constexpr uint8_t kPatience = 6;
 constexpr uint64_t kSyscall = 2;  // the instruction's length
 constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
