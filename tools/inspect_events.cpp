@@ -192,6 +192,8 @@ json decisionJson(schema::Decision::Reader decision) {
                        {"path", jsonText(action.getPath().cStr())},
                        {"rules", std::move(rules)},
                        {"reason", jsonText(action.getReason().cStr())}});
+    if (action.getOtherPath().size() != 0)
+      actions.back()["otherPath"] = jsonText(action.getOtherPath().cStr());
   }
   return {{"kind", "decision"},
           {"syscall", syscallName(decision.getSyscall())},
@@ -285,6 +287,7 @@ json callJson(schema::Syscall::Reader event, const TaskTracker::Step& step) {
   }
   if (event.getInputHash()) object["inputHash"] = hex(event.getInputHash());
   if (!step.path.empty()) object[isRefused(event) ? "reason" : "path"] = jsonText(step.path);
+  if (event.getOtherPath().size() != 0) object["otherPath"] = jsonText(event.getOtherPath().cStr());
   if (event.getChild()) object["child"] = event.getChild();
   if (event.getStream() == schema::Syscall::Stream::OUTPUT) object["stream"] = "output";
   if (event.getStream() == schema::Syscall::Stream::ERROR) object["stream"] = "error";

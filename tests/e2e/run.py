@@ -20,13 +20,20 @@ import cases
 import check_command
 import check_evidence
 import check_kill
+import check_kill_effects
 import check_terminal
 import server
 from session import Failure, Place, check, compare, shown
 
 SKIPPED = 77
-CHECKS = {**check_command.CHECKS, **check_evidence.CHECKS, **check_kill.CHECKS, **check_terminal.CHECKS}
-LONG_CHECKS = {"kill.mediator": 300}
+CHECKS = {
+    **check_command.CHECKS,
+    **check_evidence.CHECKS,
+    **check_kill.CHECKS,
+    **check_kill_effects.CHECKS,
+    **check_terminal.CHECKS,
+}
+LONG_CHECKS = {"kill.mediator": 300, "kill.effects": 300, "kill.effects_rounds": 1200}
 
 
 class Skip(Exception):
@@ -101,7 +108,7 @@ def run_round(case, place, programs, replays):
 def run_case(name, all_cases, options):
     if name in CHECKS:
         if not options.native:
-            with Place(options.airr) as place:
+            with Place(options.airr, options.programs) as place:
                 CHECKS[name](place)
         return
     case = all_cases[name]
@@ -123,7 +130,7 @@ def print_list(all_cases):
         rounds = case.get("rounds", 1)
         print(f"{name} {120 if rounds == 1 else 600} {'program' if rounds == 1 else 'rounds'}")
     for name in CHECKS:
-        print(f"{name} {LONG_CHECKS.get(name, 120)} check")
+        print(f"{name} {LONG_CHECKS.get(name, 120)} {'rounds' if name.endswith('_rounds') else 'check'}")
 
 
 def main():

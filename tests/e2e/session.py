@@ -81,8 +81,9 @@ def compare(expected, got, what):
 
 
 class Place:
-    def __init__(self, airr):
+    def __init__(self, airr, programs=None):
         self.airr = str(airr)
+        self.programs = programs
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="airr-e2e-"))
         self.base.chmod(0o755)
         self.work = self.base / "work"
