@@ -176,6 +176,7 @@ struct Task {
   // Of the call at hand: what its names lead to, and whether the policy was asked and lets it run.
   std::optional<ResolvedName> names[2];
   bool decided = false;
+  bool greets = false;        // it sends the first bytes on a connection: none may change them any more
   bool expectedFile = false;  // an open in the kernel has to give what names[0] is
   std::optional<std::pair<uint64_t, uint64_t>> expectedProgram;  // exec: device and inode
   bool exitLogged = false;

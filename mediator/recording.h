@@ -10,11 +10,14 @@
 #include <set>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "mediator/enforcement.h"
+#include "mediator/facts/host_names.h"
 #include "mediator/gate_patch.h"
 #include "mediator/memory_map.h"
+#include "mediator/name_sockets.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
 #include "mediator/seccomp_filter.h"
@@ -130,6 +133,12 @@ class Recording {
   static bool writesByOpening(const syscalls::Call&);
   static std::vector<std::string> readArguments(Task&, uint64_t array);
 
+  // recording_names.cpp: names of hosts
+  void noteNames(Task&, schema::Syscall::Reader);
+  void addHostNames(const Task&, policies::Action&) const;
+  bool noteSocketUse(Task&, const policies::Action* action);
+  bool decideGreeting(Task&);
+
   // recording_effects.cpp: calls that the mediator makes on what was decided on
   bool perform(Task&);
   bool performOpen(Task&);
@@ -219,6 +228,9 @@ class Recording {
 
   RecordOptions options_;
   std::unique_ptr<Enforcement> enforcement_;
+  facts::HostNames hostNames_;
+  NameSockets nameSockets_;
+  std::unordered_set<uint64_t> greeted_;  // connections whose first bytes were decided on, by inode
   std::map<Digest, SteadyTime> approvals_;  // of actions as they were shown: until when they hold
   std::string program_;
   std::unique_ptr<TraceWriter> trace_;

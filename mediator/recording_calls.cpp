@@ -183,6 +183,7 @@ void Recording::answer(Task& task, int64_t result, Syscall::Handling handling) {
   task.outputCall = task.call;
   task.outputModel = task.model;
   fillOutputs(task, call, result);
+  noteNames(task, call.asReader());
   trace_->commit();
   patchSite(task);
   task.tracee.skipCall(result);
@@ -214,7 +215,7 @@ void Recording::startCall(Task& task) {
     }
     default: break;
   }
-  task.releasable = syscalls::mayBlock(*task.model, task.outputCall);
+  task.releasable = !task.greets && syscalls::mayBlock(*task.model, task.outputCall);
   if (task.releasable && !task.restartable && task.space->domain->tasks > 1) {
     if (uint64_t size = syscalls::scratchSize(*task.model, task.call, task.tracee); size != 0) {
       constexpr uint64_t kMostScratch = 4 << 20;
@@ -293,6 +294,7 @@ void Recording::finishCall(Task& task) {
   fillCall(task, call, task.entered ? Syscall::Phase::LEAVE : Syscall::Phase::WHOLE);
   call.setResult(result);
   fillOutputs(task, call, result);
+  noteNames(task, call.asReader());
   if (result >= 0) noteResult(task, call, result);
   // What a name led to is known only now.
   const bool opened = task.model != nullptr && task.model->authority == Authority::kOpen && result >= 0;

@@ -12,9 +12,7 @@
 #include <cstring>
 
 #include "mediator/approval.h"
-#include "mediator/facts/call_actions.h"
-#include "mediator/facts/invocation.h"
-#include "mediator/recording.h"
+#include "mediator/recording_subject.h"
 #include "mediator/socket_address.h"
 #include "policies/action_record.h"
 #include "policies/action_text.h"
@@ -143,19 +141,6 @@ std::vector<std::string_view> views(const std::vector<std::string>& texts) {
 }
 
 }  // namespace
-
-// Everything that the actions' views point to.
-struct Recording::Subject {
-  facts::CallFacts facts;
-  facts::CallActions actions;
-  std::string address;                 // of a socket
-  std::string descriptorPath;
-  facts::InvocationFacts invocation;   // exec
-  std::vector<std::string> arguments;
-  std::vector<std::string_view> argumentViews;
-  std::string digest;
-  std::vector<std::string_view> lineage;
-};
 
 // The names among the arguments, looked up into task.names. False: one could not be read, or is not
 // the mediator's to look up; its path stays unknown.
@@ -300,6 +285,7 @@ void Recording::addProcessFacts(Task& task, Subject& subject) {
       action.lineage = subject.lineage;
       action.set(Fact::kLineage);
     }
+    addHostNames(task, action);
     enforcement_->state().prepare(static_cast<uint32_t>(raw(task.process->pid)), action);
   }
 }
@@ -318,7 +304,8 @@ std::string Recording::describeMessageName(Task& task, const msghdr& message) {
 bool Recording::decide(Task& task) {
   task.names[0].reset(), task.names[1].reset();
   task.expectedProgram.reset();
-  task.decided = task.expectedFile = false;
+  task.decided = task.expectedFile = task.greets = false;
+  if (!decideGreeting(task)) return false;
   if (!facts::canHaveActions(task.call.number)) return true;
   const Authority authority = task.model->authority;
   const bool writes = writesByOpening(task.call);
@@ -355,6 +342,7 @@ bool Recording::decide(Task& task) {
   subject.facts.targetIsInside = isInside(task);
   facts::actionsOf(subject.facts, subject.actions);
   if (subject.actions.count == 0) return true;
+  if (authority == Authority::kConnect && !noteSocketUse(task, &subject.actions.action[0])) return false;
   const bool fastOpen = (task.call.number == SYS_sendto && (task.call.arguments[3] & MSG_FASTOPEN) != 0) ||
                         (task.call.number == SYS_sendmsg && (task.call.arguments[2] & MSG_FASTOPEN) != 0);
   for (unsigned i = 0; i < subject.actions.count; ++i) {
@@ -375,6 +363,7 @@ bool Recording::decideMessages(Task& task, Subject& subject) {
   const uint64_t count = std::min<uint64_t>(static_cast<uint32_t>(task.call.arguments[2]), kMostMessages);
   describeDescriptor(task, subject);
   subject.facts.call.number = SYS_sendmsg;
+  if (!noteSocketUse(task, nullptr)) return false;
   for (uint64_t i = 0; i < count; ++i) {
     mmsghdr message{};
     if (!task.tracee.readValue({task.call.arguments[1] + i * sizeof message}, message)) return true;  // EFAULT
@@ -482,8 +471,11 @@ bool Recording::judge(Task& task, Subject& subject) {
     killed = killed || decisions[i].killSession;
   }
   const bool effects = decision.labels != 0 || decision.degrade != 0 || decision.restrictions != 0;
-  const bool matters = !runs || killed || effects || decision.verdict != Verdict::kAllow ||
-                       task.model->authority == Authority::kExecute;
+  // What a host was called when it was decided on is known now only.
+  const bool named = std::any_of(subject.actions.action, subject.actions.action + subject.actions.count,
+                                 [](const Action& action) { return action.has(Fact::kHostNames); });
+  const bool matters = !runs || killed || effects || named || task.greets ||
+                       decision.verdict != Verdict::kAllow || task.model->authority == Authority::kExecute;
   if (matters) {
     auto event = beginEvent(task);
     auto record = event.initDecision();

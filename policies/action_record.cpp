@@ -87,6 +87,7 @@ void write(const Action& action, const Decision& decision, const Policy& policy,
   writeList(action.shell.reads, [&](unsigned n) { return to.initShellReads(n); });
   writeList(action.shell.writes, [&](unsigned n) { return to.initShellWrites(n); });
   to.setShellUnparseable(action.shell.unparseable);
+  if (has(Fact::kServerName)) to.setServerName(text(action.serverName, scratch));
   if (has(Fact::kToolServer)) to.setToolServer(text(action.toolServer, scratch));
   if (has(Fact::kToolName)) to.setToolName(text(action.toolName, scratch));
   std::vector<std::string_view> flat;
@@ -130,6 +131,7 @@ RecordedAction::RecordedAction(schema::DecidedAction::Reader from)
   action_.operation = from.getOperation();
   action_.classes = from.getClasses() & ((1u << kClasses) - 1);
   action_.shell = {shellCommands_, shellReads_, shellWrites_, from.getShellUnparseable()};
+  action_.serverName = view(from.getServerName());
   action_.toolServer = view(from.getToolServer());
   action_.toolName = view(from.getToolName());
   const auto flat = from.getToolArguments();

@@ -240,6 +240,9 @@ class ActionParser {
       case Fact::kDegraded:
         action.degraded = names(value, policy_.degradations());
         break;
+      case Fact::kServerName:
+        action.serverName = owned_.keep(text(value));
+        break;
     }
     action.set(fact.fact);
   }

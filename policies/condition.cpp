@@ -32,6 +32,8 @@ std::string_view textOf(Fact fact, const Action& action) {
       return action.toolServer;
     case Fact::kToolName:
       return action.toolName;
+    case Fact::kServerName:
+      return action.serverName;
     default:
       return {};
   }
@@ -132,8 +134,7 @@ bool testText(const Test& test, std::string_view text, bool isMember) {
     case Operator::kEndsWith:
       return std::ranges::any_of(values, [&](const auto& v) { return text.ends_with(v); });
     case Operator::kUnder:
-      return test.fact == Fact::kHostNames ? test.strings.hasDomainOf(text)
-                                           : test.strings.hasTreeOf(text);
+      return isHostName(test.fact) ? test.strings.hasDomainOf(text) : test.strings.hasTreeOf(text);
     case Operator::kGlob:
       return std::ranges::any_of(test.globs, [&](const Glob& glob) { return glob.matches(text); });
     case Operator::kRegex:

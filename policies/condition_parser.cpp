@@ -45,12 +45,12 @@ unsigned allowedOperators(const FactInfo& fact, bool indexed) {
       return ops(Operator::kEqual, Operator::kExists);
     case FactType::kString:
     case FactType::kPointer:
-      return kTextOps | ops(Operator::kEqual);
+      return kTextOps | ops(Operator::kEqual) | (isHostName(fact.fact) ? ops(Operator::kUnder) : 0);
     case FactType::kPath:
       return kTextOps | ops(Operator::kEqual, Operator::kUnder);
     case FactType::kList:
       if (indexed) return kTextOps | ops(Operator::kEqual);
-      return kTextOps | (fact.fact == Fact::kHostNames ? ops(Operator::kUnder) : 0);
+      return kTextOps | (isHostName(fact.fact) ? ops(Operator::kUnder) : 0);
     case FactType::kPathList:
       return kTextOps | ops(Operator::kUnder) | (indexed ? ops(Operator::kEqual) : 0);
     case FactType::kNumber:
@@ -427,7 +427,7 @@ class Parser {
       default:
         break;
     }
-    if (fact.fact == Fact::kHostNames && op.op != Operator::kRegex) {
+    if (isHostName(fact.fact) && op.op != Operator::kRegex) {
       for (char& c : value.text)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
     }

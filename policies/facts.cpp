@@ -85,6 +85,8 @@ constexpr FactInfo kTable[] = {
     {Fact::kSessionLabels, "session.labels", kNames, kEveryAction,
      "labels that any process of the session has carried"},
     {Fact::kDegraded, "degraded", kNames, kEveryAction, "degradations of the session"},
+    {Fact::kServerName, "tls.name", kString, anyOf(kSend),
+     "server that a TLS client asks for in the first bytes of a connection"},
 };
 static_assert(std::size(kTable) == kFacts);
 static_assert([] {

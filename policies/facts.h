@@ -138,8 +138,9 @@ enum class Fact : uint8_t {
   kObjectLabels,
   kSessionLabels,
   kDegraded,
+  kServerName,
 };
-constexpr unsigned kFacts = 36;
+constexpr unsigned kFacts = 37;
 using FactSet = uint64_t;
 constexpr FactSet only(Fact fact) { return 1ull << static_cast<unsigned>(fact); }
 
@@ -182,6 +183,7 @@ struct Action {
   SocketType socketType = SocketType::kOther;
   uint32_t fileOwner = 0, fileMode = 0;  // mode: permission bits and set-id bits
   uint16_t port = 0;
+  std::string_view serverName;  // that the first bytes on a TCP connection ask for (TLS, RFC 6066)
   IpAddress host;
   std::span<const std::string_view> hostNames;  // that the session resolved to `host`
   int64_t signal = 0;
@@ -257,6 +259,8 @@ struct FactInfo {
   ActionSet kinds;  // which actions can have it
   const char* meaning;
 };
+// Whether its text is names of hosts: `under` means domains.
+constexpr bool isHostName(Fact fact) { return fact == Fact::kHostNames || fact == Fact::kServerName; }
 const FactInfo& info(Fact);
 std::span<const FactInfo> allFacts();
 // The names of an enum's or class set's values, in the order of their numbers; empty for others.

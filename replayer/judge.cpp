@@ -309,7 +309,8 @@ class Judge {
     side.decide(deed);
     const Verdict after = deed.byFloor ? Verdict::kBlocked : side.strictest().verdict;
     Verdict before = deed.recorded.value_or(Verdict::kAllow);
-    const bool unanswered = !deed.byFloor && side.strictest().ground == Decision::Ground::kUnanswered;
+    // What a mediator could not find out, it blocked.
+    const bool unanswered = deed.derived && side.strictest().ground == Decision::Ground::kUnanswered;
     policies::Action* about = deed.actions[side.strictestAt];
     if (before_) {
       before_->decide(deed);

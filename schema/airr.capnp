@@ -268,4 +268,5 @@ struct DecidedAction {
   toolServer @29 :Text;
   toolName @30 :Text;
   toolArguments @31 :List(Text); # pointer, value, pointer, …
+  serverName @32 :Text;          # that a TLS client asks for
 }

@@ -202,6 +202,13 @@ void addModify(const CallFacts& facts, CallActions& actions) {
 
 }  // namespace
 
+void setConnection(Action& action, std::string_view address) {
+  action.socketType = SocketType::kStream;
+  action.set(Fact::kSocketType);
+  if (setInternet(action, address)) return;
+  for (const Fact fact : {Fact::kFamily, Fact::kHost, Fact::kHostNames, Fact::kPort}) action.setUnknown(fact);
+}
+
 bool canHaveActions(uint64_t number) {
   const syscalls::Syscall* model = syscalls::find(number);
   return model != nullptr && model->authority != Authority::kNone &&

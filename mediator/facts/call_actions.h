@@ -42,6 +42,9 @@ struct CallActions {
 // of the call only: the caller adds those of the process (exe, lineage), of the file, and argv.
 void actionsOf(const CallFacts& facts, CallActions& actions);
 
+// The facts of a TCP connection's other side, as describeAddress() says it; unknown if it does not.
+void setConnection(policies::Action&, std::string_view address);
+
 // Whether a call of this number can have actions at all.
 bool canHaveActions(uint64_t number);
 

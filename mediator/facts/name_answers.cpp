@@ -114,4 +114,57 @@ std::vector<policies::IpAddress> parseNameServers(std::string_view text) {
   return servers;
 }
 
+std::vector<NameAnswer> parseHosts(std::string_view text) {
+  constexpr size_t kMaxEntries = 4'096;
+  constexpr std::string_view kBlanks = " \t\r";
+  std::vector<NameAnswer> entries;
+  for (size_t end; (end = text.find('\n')) != std::string_view::npos && entries.size() < kMaxEntries;
+       text.remove_prefix(end + 1)) {
+    std::string_view line = text.substr(0, std::min(end, text.find('#')));
+    std::optional<policies::IpAddress> address;
+    while (entries.size() < kMaxEntries) {
+      const size_t first = line.find_first_not_of(kBlanks);
+      if (first == std::string_view::npos) break;
+      line.remove_prefix(first);
+      const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
+      line.remove_prefix(word.size());
+      if (!address) {
+        address = policies::parseIp(word);
+        if (!address) break;
+        continue;
+      }
+      std::string name(word.substr(0, word.ends_with('.') ? word.size() - 1 : word.size()));
+      if (name.empty() || name.size() > kMaxName) continue;
+      for (char& c : name)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+      entries.push_back({std::move(name), {*address}});
+    }
+  }
+  return entries;
+}
+
+bool mayNameHosts(std::string_view bytes) {
+  const std::string_view all = bytes;
+  // A response to one question, with answers (RFC 1035, 4.1.1).
+  auto answers = [](std::string_view message) {
+    constexpr size_t kHeader = 12;
+    return message.size() > kHeader && (static_cast<uint8_t>(message[2]) & 0xf8) == 0x80 && message[4] == 0 &&
+           message[5] == 1 && (message[6] != 0 || message[7] != 0);
+  };
+  if (answers(bytes) || (bytes.size() > 2 && answers(bytes.substr(2)))) return true;
+  // One of the first lines that are not remarks names servers or an address. A piece from the middle of
+  // a file begins with the rest of a line.
+  for (int line = 0; line < 3 && !bytes.empty();) {
+    const std::string_view text = bytes.substr(0, bytes.find('\n'));
+    bytes.remove_prefix(std::min(text.size() + 1, bytes.size()));
+    if (text.empty() || text.starts_with('#')) continue;
+    ++line;
+    constexpr size_t kMaxAddress = 45;
+    const size_t blank = text.substr(0, kMaxAddress + 1).find_first_of(" \t");
+    if (blank == std::string_view::npos) continue;
+    if (policies::parseIp(text.substr(0, blank))) return true;
+  }
+  return all.find("nameserver") != std::string_view::npos;
+}
+
 }  // namespace airr::facts

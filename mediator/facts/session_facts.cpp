@@ -13,7 +13,7 @@
 #include <cstring>
 #include <utility>
 
-#include "mediator/facts/name_answers.h"
+#include "mediator/facts/host_names.h"
 #include "policies/action_record.h"
 #include "policies/bindings.h"
 #include "schema/error.h"
@@ -29,7 +29,6 @@ namespace {
 
 constexpr size_t kMaxDescriptors = 1 << 16;
 constexpr size_t kMaxLineage = 32;
-constexpr size_t kMaxHosts = 100'000;
 constexpr size_t kMaxTasks = 1'000'000;
 constexpr size_t kMaxDecisions = 2'048;  // of one call: UIO_MAXIOV messages, and some
 
@@ -69,12 +68,7 @@ struct Descriptor {
   bool isInside = false;
   IpAddress peer;
   uint16_t peerPort = 0;
-};
-
-struct IpHash {
-  size_t operator()(const IpAddress& address) const {
-    return (address.high ^ address.low * 0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd;
-  }
+  bool wasRead = false;
 };
 
 }  // namespace
@@ -109,8 +103,7 @@ class SessionFacts::Impl {
         onEnd(step, task);
         break;
       case Step::Kind::kDecision:
-        if (task.decisions.size() < kMaxDecisions)
-          task.decisions.emplace_back(step.message.begin(), step.message.end());
+        onDecision(step, task);
         break;
       case Step::Kind::kPolicy:
         break;
@@ -246,6 +239,21 @@ class SessionFacts::Impl {
     settle(step, task);
   }
 
+  // Of the next call. The first bytes on a connection are decided on in calls that otherwise use what was
+  // granted, and whose events are no steps.
+  void onDecision(const Step& step, Task& task) {
+    if (task.decisions.size() >= kMaxDecisions) return;
+    task.decisions.emplace_back(step.message.begin(), step.message.end());
+    const auto& words = task.decisions.back();
+    const auto segment = kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size());
+    capnp::SegmentArrayMessageReader message(kj::arrayPtr(&segment, 1));
+    syscalls::Call call;
+    call.number = message.getRoot<schema::Decision>().getSyscall();
+    if (canHaveActions(call.number)) return;
+    kept_.clear();
+    emitDecided(step.task, task, step.event, call, 0);
+  }
+
   void emitHeld(uint32_t number, Task& task, int64_t result) {
     task.held = false;
     const Begun& begun = *task.inside;
@@ -297,17 +305,12 @@ class SessionFacts::Impl {
     const int64_t result = step.result;
     switch (step.call.number) {
       case SYS_connect:
-      case SYS_sendto:
         notePeer(step, task);
-        return;
-      case SYS_recvfrom:
-      case SYS_recvmsg:
-      case SYS_read:
-        noteNames(step, task);
         return;
       default:
         break;
     }
+    if (receivesNames(step.call.number)) return noteNames(step, task);
     if (isFailure(result)) return;
     switch (step.call.number) {
       case SYS_open:
@@ -418,27 +421,17 @@ class SessionFacts::Impl {
     fd->peerPort = actions.action[0].port;
   }
 
-  // Names count only if a server of resolv.conf gave them: the session could ask anybody else for
-  // whatever it would like to hear.
   void noteNames(const Step& step, Task& task) {
-    constexpr uint16_t kDomain = 53;
-    const Descriptor* fd = descriptor(task, step.call.arguments[0]);
-    if (fd == nullptr || step.data.empty()) return;
+    Descriptor* fd = descriptor(task, step.call.arguments[0]);
+    if (fd == nullptr) return;
+    const bool atStart = !std::exchange(fd->wasRead, true);
     if (!fd->path.empty()) {
-      const bool configuration = (fd->path.starts_with("/etc/") || fd->path.starts_with("/run/")) &&
-                                 fd->path.ends_with("resolv.conf");
-      if (!configuration) return;
-      for (const IpAddress& server : parseNameServers(step.data)) servers_.insert(server);
+      const HostNames::File file = HostNames::fileOf(fd->path);
+      for (const std::string_view piece : step.words) hosts_.noteFile(file, piece, atStart);
       return;
     }
-    if (fd->peerPort != kDomain || !servers_.contains(fd->peer)) return;
-    const NameAnswer answer = parseNameAnswer(step.data);
-    for (const IpAddress& address : answer.addresses) {
-      if (hosts_.size() >= kMaxHosts) return;
-      auto& names = hosts_[address];
-      const std::string_view name = intern(answer.name);
-      if (std::ranges::find(names, name) == names.end() && names.size() < 64) names.push_back(name);
-    }
+    if (step.data.empty() ? !hosts_.isServer(fd->peer, fd->peerPort) : !hosts_.isServer(step.data)) return;
+    for (const std::string_view piece : step.words) hosts_.noteAnswer(piece);
   }
 
   bool isInside(const syscalls::Call& call) const {
@@ -595,10 +588,8 @@ class SessionFacts::Impl {
       action->lineage = lineage_;
       action->set(Fact::kLineage);
       if (deed.derived && action->has(Fact::kHost)) {
-        if (const auto found = hosts_.find(action->host); found != hosts_.end()) {
-          action->hostNames = found->second;
-          action->set(Fact::kHostNames);
-        }
+        action->hostNames = hosts_.namesOf(action->host);
+        if (!action->hostNames.empty()) action->set(Fact::kHostNames);
       }
     }
     if (deed.derived && observer_->classify) observer_->classify(deed);
@@ -613,8 +604,7 @@ class SessionFacts::Impl {
   uint32_t lastNumber_ = 0;
   std::set<uint32_t> spawning_;  // tasks inside a call whose child is not known yet
   std::unordered_set<int64_t> pids_;
-  std::unordered_set<IpAddress, IpHash> servers_;
-  std::unordered_map<IpAddress, std::vector<std::string_view>, IpHash> hosts_;
+  HostNames hosts_;
 
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "mediator/facts/call_actions.h"
+#include "mediator/facts/host_names.h"
 
 namespace airr::facts {
 namespace {
@@ -25,7 +26,6 @@ enum class Use : uint8_t {
 
 constexpr size_t kSyscalls = 512;
 constexpr size_t kChunk = 256 << 10;
-constexpr size_t kMostData = 4'096;
 
 const std::array<Use, kSyscalls>& uses() {
   static const std::array<Use, kSyscalls> table = [] {
@@ -42,8 +42,8 @@ const std::array<Use, kSyscalls>& uses() {
                        SYS_gettid, SYS_memfd_create, SYS_eventfd2, SYS_epoll_create1})
       uses[static_cast<size_t>(number)] = Use::kAlways;
     uses[SYS_fcntl] = Use::kFcntl;
-    for (int number : {SYS_recvfrom, SYS_recvmsg, SYS_read})
-      uses[static_cast<size_t>(number)] = Use::kReceived;
+    for (size_t number = 0; number < uses.size(); ++number)
+      if (receivesNames(number)) uses[number] = Use::kReceived;
     return uses;
   }();
   return table;
@@ -57,16 +57,6 @@ capnp::Data::Reader outputOf(schema::Syscall::Reader call, size_t most) {
     if (bytes.size() > 0 && bytes.size() <= most) return bytes;
   }
   return {};
-}
-
-// Whether this can be what a name server answers (RFC 1035, 4.1.1): a response to one question with
-// answers, or the configuration that names the servers.
-bool looksLikeNames(capnp::Data::Reader bytes) {
-  constexpr size_t kHeader = 12;
-  if (bytes.size() < kHeader) return false;
-  const bool answer = (bytes[2] & 0xf8) == 0x80 && bytes[4] == 0 && bytes[5] == 1 &&
-                      (bytes[6] != 0 || bytes[7] != 0);
-  return answer || ::memmem(bytes.begin(), bytes.size(), "nameserver", 10) != nullptr;
 }
 
 }  // namespace
@@ -149,11 +139,13 @@ void StepList::addCall(uint64_t number, schema::Event::Reader event) {
   if (use == Use::kNone) return;
   const auto phase = static_cast<Step::Phase>(call.getPhase());
   std::string_view data;
-  if (use == Use::kReceived) {
-    if (phase == Step::Phase::kEnter || call.getResult() < 12) return;
-    const auto bytes = outputOf(call, kMostData);
-    if (!looksLikeNames(bytes)) return;
-    data = keep(bytes.begin(), bytes.size());
+  std::span<const std::string_view> words;
+  // The beginning is kept: it has the descriptor.
+  if (use == Use::kReceived && phase != Step::Phase::kEnter) {
+    const ReceivedNames names = receivedNames(nr, call);
+    if (names.pieces.empty()) return;
+    words = keepAll(names.pieces);
+    data = keep(names.sender.data(), names.sender.size());
   }
   const auto arguments = call.getArguments();
   if (use == Use::kExecutable && phase != Step::Phase::kLeave &&
@@ -181,22 +173,18 @@ void StepList::addCall(uint64_t number, schema::Event::Reader event) {
     data = keep(bytes.begin(), bytes.size());
   }
   step.data = data;
+  step.words = words;
 }
 
 void StepList::addExec(uint64_t number, schema::Event::Reader event) {
   const auto exec = event.getExec();
-  const auto arguments = exec.getArguments();
-  auto* words =
-      static_cast<std::string_view*>(allocate(arguments.size() * sizeof(std::string_view) + 8));
-  for (unsigned i = 0; i < arguments.size(); ++i)
-    new (words + i) std::string_view(keep(arguments[i]));
   Step step;
   step.kind = Step::Kind::kExec;
   step.event = number;
   step.task = event.getTask();
   step.child = exec.getFormerTask();
   step.path = keep(exec.getPath());
-  step.words = {words, arguments.size()};
+  step.words = keepAll(exec.getArguments());
   for (auto region : exec.getRegions()) {
     if (region.getName() != exec.getPath() || !region.getMapping().isBlob()) continue;
     step.programBlob = region.getMapping().getBlob().getBlob();

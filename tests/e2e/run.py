@@ -21,9 +21,10 @@ import check_command
 import check_evidence
 import check_kill
 import check_kill_effects
+import check_names
 import check_terminal
 import server
-from session import Failure, Place, check, compare, shown
+from session import Failure, Place, Skip, check, compare, shown
 
 SKIPPED = 77
 CHECKS = {
@@ -31,13 +32,10 @@ CHECKS = {
     **check_evidence.CHECKS,
     **check_kill.CHECKS,
     **check_kill_effects.CHECKS,
+    **check_names.CHECKS,
     **check_terminal.CHECKS,
 }
 LONG_CHECKS = {"kill.mediator": 300, "kill.effects": 300, "kill.effects_rounds": 1200}
-
-
-class Skip(Exception):
-    """The machine lacks something."""
 
 
 def cpu_flags():

@@ -19,6 +19,10 @@ class Failure(Exception):
     """A test that failed, with the text to show."""
 
 
+class Skip(Exception):
+    """The machine lacks something."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left behind: status as a shell shows it (128 + signal), and its two streams."""

@@ -102,6 +102,11 @@ TEST(Condition, NumbersFlagsEnumsSets) {
 
 TEST(Condition, HostNamesAndToolArguments) {
   const std::string to = "{action: connect, host: 1.2.3.4, host.name: [api.github.com]}";
+  const std::string greeting = "{action: send, host: 1.2.3.4, tls.name: api.github.com}";
+  EXPECT_TRUE(matches("tls.name under GitHub.com", greeting));
+  EXPECT_TRUE(matches("tls.name = api.github.com", greeting));
+  EXPECT_FALSE(matches("tls.name under hub.com", greeting));
+  EXPECT_FALSE(matches("tls.name exists", to));
   EXPECT_TRUE(matches("host.name under github.com", to));
   EXPECT_TRUE(matches("host.name under GitHub.com", to));
   EXPECT_TRUE(matches("host.name contains api.github.com", to));
