@@ -232,6 +232,8 @@ void Recording::noteOpenFile(Task& task, int fd) {
   if (!task.space->logsCalls || !mayUseGate(task)) return;
   const OpenFile* file = task.process->files.known(fd);
   if (file == nullptr) return;
+  // What decisions rest on is not taken from the gate's log, which its task can write.
+  if (enforcement_->uses(Fact::kHostNames) && HostNames::fileOf(file->path) != HostNames::File::kNone) return;
   switch (file->kind) {
     case OpenFile::Kind::kRegular:
     case OpenFile::Kind::kZeroDevice: return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
