@@ -32,7 +32,8 @@ class Finder {
         const void* next = memchr(data + at, 0x0f, code.end - at - 1);
         if (next == nullptr) break;
         at = static_cast<uint64_t>(static_cast<const uint8_t*>(next) - data);
-        if (data[at + 1] == 0x05 && ++candidates <= kMostCandidates) consider(code, at);
+        const bool site = data[at + 1] == 0x05 || data[at + 1] == 0x31;  // SYSCALL, RDTSC
+        if (site && ++candidates <= kMostCandidates) consider(code, at);
       }
     }
     dropTargets();
@@ -51,15 +52,31 @@ class Finder {
         function->end - function->start > kMostFunction)
       return;
     if (!sweepTo(*function, at)) return;
+    const bool counter = elf_.bytes()[at + 1] == 0x31;
+    const uint16_t number = counter ? CallSite::kCounter : numberBefore();
     if (const auto padding = takePadding(at + kSyscall))
-      return sites_.push_back({at, 0, *padding});
+      return sites_.push_back({at, 0, *padding, number});
+    if (counter) return;
     uint8_t before = 0;
     for (size_t i = previous_.size(); i-- > 0 && before + kSyscall < CallSite::kJump;) {
       if (!canMove(previous_[i].instruction)) return;
       before = static_cast<uint8_t>(before + previous_[i].instruction.length);
     }
     if (before + kSyscall < CallSite::kJump || before > CallSite::kMostBefore) return;
-    sites_.push_back({at, before, 0});
+    sites_.push_back({at, before, 0, number});
+  }
+
+  // What the instructions right before load into eax, if it is a constant.
+  uint16_t numberBefore() const {
+    if (previous_.empty()) return CallSite::kUnknown;
+    const Decoded& last = previous_.back();
+    const uint8_t* const bytes = elf_.bytes().data() + last.at;
+    if (last.instruction.length == 5 && bytes[0] == 0xb8) {  // mov $number, %eax
+      const auto number = *loadAt<uint32_t>(elf_.bytes(), last.at + 1);
+      return number < CallSite::kCounter ? static_cast<uint16_t>(number) : CallSite::kUnknown;
+    }
+    const bool zero = last.instruction.length == 2 && (bytes[0] == 0x31 || bytes[0] == 0x33) && bytes[1] == 0xc0;
+    return zero ? 0 : CallSite::kUnknown;  // xor %eax, %eax
   }
 
   // Decodes from the function's start; true if an instruction `syscall` is met at `at`. previous_
@@ -73,7 +90,11 @@ class Finder {
       --budget_;
       Decoded here{sweptTo_, {}};
       if (!decode(sweptTo_, function.end, here.instruction)) return false;
-      if (sweptTo_ == at) return here.instruction.mnemonic == ZYDIS_MNEMONIC_SYSCALL && here.instruction.length == kSyscall;
+      if (sweptTo_ == at) {
+        const auto mnemonic = here.instruction.mnemonic;
+        return (mnemonic == ZYDIS_MNEMONIC_SYSCALL || mnemonic == ZYDIS_MNEMONIC_RDTSC) &&
+               here.instruction.length == kSyscall;
+      }
       sweptTo_ += here.instruction.length;
       constexpr size_t kKept = 5;
       if (previous_.size() == kKept) previous_.erase(previous_.begin());

@@ -1,10 +1,13 @@
 #include "mediator/gate_patch.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "recorder/gate/gate.h"
+#include "schema/unique_fd.h"
 
 namespace airr {
 namespace {
@@ -55,7 +58,43 @@ PatchedBytes trampolineOf(uint64_t at, uint64_t resume, std::span<const uint8_t>
   return std::move(code).done();
 }
 
+PatchedBytes counterTrampolineOf(uint64_t at, uint64_t resume) {
+  Code code(at);
+  code.put({0x48, 0xba});  // movabs $resume, %rdx
+  code.put64(resume);
+  constexpr uint64_t kJumpLength = 5;
+  code.put({0x48, 0x8d, 0x05});  // lea plain(%rip), %rax
+  code.put32(kJumpLength);
+  code.put({0xe9});  // jmp gate_counter
+  code.putDistanceTo(AIRR_GATE_COUNTER);
+  code.put({kInt3});  // plain
+  code.put({0xff, 0x25});  // jmp *resume(%rip)
+  code.put32(0);
+  code.put64(resume);
+  code.fillTo(kTargetAt);
+  code.put64(at);
+  return std::move(code).done();
+}
+
+class CodeWriter {
+ public:
+  explicit CodeWriter(Tid tid)
+      : memory_(open(("/proc/" + std::to_string(raw(tid)) + "/mem").c_str(), O_RDWR | O_CLOEXEC)) {}
+  bool write(Address to, std::span<const uint8_t> bytes) const {
+    return memory_ && pwrite(memory_.get(), bytes.data(), bytes.size(), static_cast<off_t>(to.value)) ==
+                          static_cast<ssize_t>(bytes.size());
+  }
+
+ private:
+  UniqueFd memory_;
+};
+
 }  // namespace
+
+uint64_t counterTrapOf(uint32_t trampoline) {
+  constexpr uint64_t kBefore = 10 + 7 + 5;
+  return AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE + kBefore;
+}
 
 uint64_t jumpOf(const CallSite& site, uint64_t instruction) {
   if (site.padding == 0) return instruction - site.before;
@@ -66,7 +105,8 @@ std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, ui
                                   std::span<const uint8_t> before) {
   const uint64_t at = AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE;
   std::vector<PatchedBytes> patch;
-  patch.push_back(trampolineOf(at, instruction + kSyscall, before));
+  patch.push_back(site.number == CallSite::kCounter ? counterTrampolineOf(at, instruction + kSyscall)
+                                                    : trampolineOf(at, instruction + kSyscall, before));
   Code jump(jumpOf(site, instruction));
   jump.put({0xff, 0x24, 0x25});  // jmp *address
   jump.put32(at + kTargetAt);
@@ -78,6 +118,31 @@ std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, ui
     patch.push_back(std::move(shortJump).done());
   }
   return patch;
+}
+
+bool writeCode(Tracee& tracee, std::span<const PatchedBytes> pieces) {
+  std::vector<const PatchedBytes*> sorted;
+  for (const PatchedBytes& piece : pieces) sorted.push_back(&piece);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const PatchedBytes* a, const PatchedBytes* b) { return a->address < b->address; });
+  std::vector<uint8_t> bytes;
+  const CodeWriter writer(tracee.tid());
+  for (size_t first = 0; first < sorted.size();) {
+    size_t end = first + 1;
+    while (end < sorted.size() && pageFloor(sorted[end]->address) == pageFloor(sorted[end - 1]->address)) ++end;
+    const uint64_t start = sorted[first]->address;
+    uint64_t last = 0;
+    for (size_t i = first; i < end; ++i) last = std::max(last, sorted[i]->address + sorted[i]->bytes.size());
+    bytes.resize(last - start);
+    // What lies between is written as it was.
+    if (end - first > 1 && !tracee.read({start}, bytes.data(), bytes.size())) return false;
+    for (size_t i = first; i < end; ++i)
+      std::copy(sorted[i]->bytes.begin(), sorted[i]->bytes.end(), bytes.begin() + static_cast<ptrdiff_t>(sorted[i]->address - start));
+    if (!writer.write({start}, bytes)) return false;
+    first = end;
+  }
+  tracee.forgetPages();
+  return true;
 }
 
 bool isGateCall(uint64_t number) {

@@ -1,7 +1,7 @@
 // How a `syscall` instruction of a program is made to jump into the gate: the bytes to write, which
 // are the same in record and replay (recorder/gate/gate.S has the other end).
 //
-// Pure functions; any thread; nothing fails.
+// Pure functions, but for writeCode(); any thread; nothing fails.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mediator/call_sites.h"
+#include "mediator/tracee.h"
 #include "schema/types.h"
 
 namespace airr {
@@ -19,14 +20,22 @@ struct PatchedBytes {
   std::vector<uint8_t> bytes;
 };
 
-// For the site whose `syscall` instruction is mapped at `instruction`, with trampoline number
+// For the site whose instruction is mapped at `instruction`, with trampoline number
 // `trampoline`, less than AIRR_GATE_TRAMPOLINE_COUNT. `before` are the bytes that stand before it and
 // give way, as many as the site says. The trampoline comes first: it must be there before the jump.
 std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
                                   std::span<const uint8_t> before);
 
+// Where the int3 stands that a counter's trampoline runs into when the gate does not read it. It stands
+// for an instruction of one byte.
+uint64_t counterTrapOf(uint32_t trampoline);
+
 // Where the long jump of a site stands.
 uint64_t jumpOf(const CallSite& site, uint64_t instruction);
+
+// Writes all of them, whatever the protection, in as few writes as there are pages. False: the task is
+// gone, or nothing is mapped there.
+bool writeCode(Tracee&, std::span<const PatchedBytes>);
 
 // Calls that the gate makes (recorder/gate/call.c has the conditions).
 bool isGateCall(uint64_t number);

@@ -95,7 +95,7 @@ void Recording::launch() {
   program_ = findProgram(options_.command.at(0));
   const policies::Bindings bindings = policies::bindingsHere();
   policies::Policy policy = policies::Policy::load(options_.policy, bindings);
-  const bool counterTraps = trapOwnCounter();
+  counterTraps_ = trapOwnCounter();
   if (options_.pin) {
     affinity_ = currentAffinity();
     pinToOneCore();
@@ -120,7 +120,7 @@ void Recording::launch() {
   timespec now{};
   syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
   header.setStartedAt(now.tv_sec * 1'000'000'000ll + now.tv_nsec);
-  describeMachine(header.initMachine(), counterTraps);
+  describeMachine(header.initMachine(), counterTraps_);
   auto arguments = header.initArguments(options_.command.size());
   for (size_t i = 0; i < options_.command.size(); ++i) arguments.set(i, options_.command[i]);
   header.setProgram(program_);
@@ -151,7 +151,7 @@ void Recording::launch() {
                      .durability = options_.powerSafe ? Durability::kPower : Durability::kProcess,
                      .witness = options_.witness});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
-    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls1");
+    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls2");
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;

@@ -68,6 +68,14 @@ class Recording {
   void forgetGateFiles(Task&, uint64_t first, uint64_t last);
   const std::vector<CallSite>& findProgramCalls(int file, uint32_t blob);
   void noteProgram(Task&, int file, uint32_t blob, uint64_t start, uint64_t length, uint64_t offset);
+  // An executable mapping that a new image begins with; what is known of its file is known already.
+  struct ImageFile {
+    uint64_t start = 0, length = 0, offset = 0;
+    uint32_t blob = 0;
+    bool isLoader = false;
+  };
+  void patchImage(Task&, const std::vector<ImageFile>&);
+  void noteGateCounter(Task&, uint64_t value);
   void patchSite(Task&);
   void writePatch(Task&, const std::vector<PatchedBytes>&);
   void noteEnded(Task&, int64_t result);
@@ -183,7 +191,7 @@ class Recording {
   void exitWithBaton(Task&);
   void writeWordsOfExit(Task&);
   void writeTaskExit(Task&, int status, bool last);
-  void captureImage(Task&, const std::string& path, std::vector<MappedRegion>&);
+  std::vector<ImageFile> captureImage(Task&, const std::string& path, std::vector<MappedRegion>&);
   void mapGate(Task&, const std::vector<MappedRegion>&);
 
   // recording_signals.cpp
@@ -207,6 +215,7 @@ class Recording {
                      uint64_t toLength);
   std::shared_ptr<SharedObjectState> findShared(uint64_t device, uint64_t inode);
   std::vector<FileTrapSite> findTrapSites(int file);
+  const std::vector<FileTrapSite>& findProgramTraps(int file, uint32_t blob);
   std::vector<uint64_t> patchTrapSites(Task&, int file, uint32_t blob, uint64_t start,
                                        uint64_t length, uint64_t offset);
   void noteProtection(Task&, schema::Syscall::Builder);
@@ -243,6 +252,8 @@ class Recording {
   std::unique_ptr<FileNotes> programNotes_;  // where program files have them
   std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
   std::unique_ptr<FileNotes> callNotes_;
+  bool counterTraps_ = false;    // PR_SET_TSC works here
+  bool patchesAtStart_ = true;
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
   Tid root_{};

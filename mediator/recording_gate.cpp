@@ -23,7 +23,8 @@ using schema::Syscall;
 constexpr uint32_t kGateIdleStops = 16;
 // Calls of a site before it is patched, which costs about as much as a call that stops.
 constexpr uint8_t kPatience = 6;
-constexpr uint64_t kSyscall = 2;  // the instruction's length
+constexpr uint64_t kSyscall = 2;  // the instruction's length, and RDTSC's
+constexpr uint8_t kInt3 = 0xcc;
 constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
 constexpr Address dataAt(size_t offset) { return {AIRR_GATE_DATA + offset}; }
@@ -45,7 +46,7 @@ class LoggedInput final : public syscalls::MemoryReader {
   std::span<const uint8_t> bytes_;
 };
 
-constexpr size_t kNoteOfSite = 10;
+constexpr size_t kNoteOfSite = 12;
 
 std::vector<uint8_t> encodeCallSites(const std::vector<CallSite>& sites) {
   std::vector<uint8_t> note(sites.size() * kNoteOfSite);
@@ -54,6 +55,7 @@ std::vector<uint8_t> encodeCallSites(const std::vector<CallSite>& sites) {
     memcpy(to, &site.offset, sizeof site.offset);
     to[8] = site.before;
     to[9] = static_cast<uint8_t>(site.padding);
+    memcpy(to + 10, &site.number, sizeof site.number);
     to += kNoteOfSite;
   }
   return note;
@@ -66,6 +68,7 @@ std::vector<CallSite> decodeCallSites(const std::vector<uint8_t>& note) {
     memcpy(&site.offset, note.data() + at, sizeof site.offset);
     site.before = note[at + 8];
     site.padding = static_cast<int8_t>(note[at + 9]);
+    memcpy(&site.number, note.data() + at + 10, sizeof site.number);
     sites.push_back(site);
   }
   return sites;
@@ -122,12 +125,17 @@ bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_
     memcpy(&entry, log.data() + at, sizeof entry);
     at += sizeof entry;
     const uint64_t in = padded(entry.in), out = padded(entry.out);
-    if (in > used - at || out > used - at - in || !isGateCall(entry.number) || entry.clocks < written ||
-        entry.clocks > readings)
+    const bool counter = entry.number == AIRR_GATE_RDTSC;
+    if (in > used - at || out > used - at - in || entry.clocks < written || entry.clocks > readings ||
+        !(counter || isGateCall(entry.number)))
       return false;
     writeReadings(task, written, entry.clocks);
     written = entry.clocks;
-    if (!noteGateCall(task, entry, log.subspan(at, entry.in), log.subspan(at + in, entry.out))) return false;
+    if (counter) {
+      noteGateCounter(task, static_cast<uint64_t>(entry.result));
+    } else if (!noteGateCall(task, entry, log.subspan(at, entry.in), log.subspan(at + in, entry.out))) {
+      return false;
+    }
     at += in + out;
   }
   return true;
@@ -188,6 +196,15 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   return true;
 }
 
+void Recording::noteGateCounter(Task& task, uint64_t value) {
+  auto event = beginEvent(task);
+  auto trap = event.initTrap();
+  trap.setKind(schema::Trap::Kind::RDTSC);
+  trap.setLength(1);  // of the int3 in its trampoline
+  trap.setA(value);
+  trace_->commit();
+}
+
 // While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
 // the readings that were logged, and none makes the gate call.
 void Recording::armGate(Task& task, bool armed) {
@@ -233,7 +250,8 @@ void Recording::noteOpenFile(Task& task, int fd) {
   const OpenFile* file = task.process->files.known(fd);
   if (file == nullptr) return;
   // What decisions rest on is not taken from the gate's log, which its task can write.
-  if (enforcement_->uses(Fact::kHostNames) && HostNames::fileOf(file->path) != HostNames::File::kNone) return;
+  if (enforcement_->uses(policies::Fact::kHostNames) &&
+      facts::HostNames::fileOf(file->path) != facts::HostNames::File::kNone) return;
   switch (file->kind) {
     case OpenFile::Kind::kRegular:
     case OpenFile::Kind::kZeroDevice: return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
@@ -266,6 +284,47 @@ const std::vector<CallSite>& Recording::findProgramCalls(int file, uint32_t blob
   munmap(content, size);
   callNotes_->keep(version, encodeCallSites(sites));
   return sites;
+}
+
+// A fresh image, before its first instruction: instructions that are inputs are replaced, and what the
+// loader is about to call is led into the gate, all in one piece.
+void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
+  AddressSpace& space = *task.space;
+  std::vector<PatchedBytes> patch;
+  for (const ImageFile& file : files) {
+    noteProgram(task, -1, file.blob, file.start, file.length, file.offset);
+    std::set<uint64_t> led;
+    if (file.isLoader && patchesAtStart_) {
+      for (const CallSite& site : callSitesOfBlob_[file.blob]) {
+        const bool wanted = site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
+        if (!wanted || site.padding == 0 || site.offset < file.offset ||
+            site.offset - file.offset + kSyscall > file.length || space.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
+          continue;
+        const uint64_t instruction = file.start + (site.offset - file.offset);
+        const uint64_t jump = jumpOf(site, instruction);
+        if (jump < file.start || jump + CallSite::kJump > file.start + file.length) continue;
+        if (site.number == CallSite::kCounter)
+          space.trapSites[counterTrapOf(space.trampolines)] = {InputInstruction::Kind::kRdtsc, 1};
+        for (PatchedBytes& piece : patchOf(site, instruction, space.trampolines, {}))
+          patch.push_back(std::move(piece));
+        ++space.trampolines;
+        space.unpatchable.insert(instruction + kSyscall);
+        led.insert(site.offset);
+      }
+    }
+    for (const auto& [at, site] : trapSitesOfBlob_[file.blob]) {
+      if (led.contains(at) || at < file.offset || at - file.offset + site.length > file.length) continue;
+      const uint64_t address = file.start + (at - file.offset);
+      patch.push_back({address, {kInt3}});
+      space.trapSites[address] = site;
+    }
+  }
+  if (patch.empty()) return;
+  writePatch(task, patch);
+  if (space.trampolines == 0) return;
+  space.logsCalls = true;
+  space.gateCalls = false;
+  allowGateCalls(task, true);
 }
 
 void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,
@@ -345,9 +404,7 @@ void Recording::unpatchChanged(Task& task) {
 }
 
 void Recording::writePatch(Task& task, const std::vector<PatchedBytes>& patch) {
-  for (const PatchedBytes& piece : patch)
-    if (!task.tracee.forceWrite({piece.address}, piece.bytes.data(), piece.bytes.size()))
-      throw TraceeGone{task.tracee.tid()};
+  if (!writeCode(task.tracee, patch)) throw TraceeGone{task.tracee.tid()};
   auto event = beginEvent(task);
   auto pieces = event.initPatch(static_cast<unsigned>(patch.size()));
   for (unsigned i = 0; i < patch.size(); ++i) {

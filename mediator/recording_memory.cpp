@@ -234,13 +234,16 @@ std::vector<FileTrapSite> Recording::findTrapSites(int file) {
 
 // Replaces instructions that are inputs in newly mapped code by int3, whose trap the mediator
 // answers. Returns the addresses that were changed.
+const std::vector<FileTrapSite>& Recording::findProgramTraps(int file, uint32_t blob) {
+  const auto known = trapSitesOfBlob_.find(blob);
+  return known != trapSitesOfBlob_.end() ? known->second
+                                         : trapSitesOfBlob_.emplace(blob, findTrapSites(file)).first->second;
+}
+
 std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t blob, uint64_t start,
                                                 uint64_t length, uint64_t offset) {
-  auto known = trapSitesOfBlob_.find(blob);
-  if (known == trapSitesOfBlob_.end())
-    known = trapSitesOfBlob_.emplace(blob, findTrapSites(file)).first;
   std::vector<uint64_t> changed;
-  for (const auto& [at, site] : known->second) {
+  for (const auto& [at, site] : findProgramTraps(file, blob)) {
     if (at < offset || at - offset + site.length > length) continue;
     const uint64_t address = start + (at - offset);
     if (!task.tracee.forceWrite({address}, &kInt3, 1)) throw TraceeGone{task.tracee.tid()};

@@ -320,7 +320,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   mapGate(*task, regions);
   for (const MappedRegion& region : regions)
     if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
-  captureImage(*task, describePath(*task, -1), regions);
+  patchImage(*task, captureImage(*task, describePath(*task, -1), regions));
   std::vector<std::string>& lineage = task->process->lineage;
   const std::string exe = executableOf(task->tracee.tid(), program_);
   if (lineage.empty()) {
@@ -389,8 +389,8 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
 }
 
 // The Exec event: everything that the new program starts from.
-void Recording::captureImage(Task& task, const std::string& path,
-                             std::vector<MappedRegion>& regions) {
+std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std::string& path,
+                                                         std::vector<MappedRegion>& regions) {
   Tracee& tracee = task.tracee;
   struct Piece {
     MappedRegion region;
@@ -399,6 +399,8 @@ void Recording::captureImage(Task& task, const std::string& path,
     uint64_t blobSize = 0;
   };
   std::vector<Piece> pieces;
+  std::vector<ImageFile> programs;
+  uint64_t programInode = 0;  // the first file's; the loader, if there is one, is another
   std::vector<Region> pages;
   PageMap pageMap(tracee.tid());
   UniqueFd file;
@@ -408,7 +410,6 @@ void Recording::captureImage(Task& task, const std::string& path,
     if (region.name == "[vsyscall]" || isVdso(region)) continue;
     Piece piece;
     piece.region = region;
-    bool patched = false;
     if (region.inode != 0) {
       piece.hasBlob = true;
       if (fileInode != region.inode) {
@@ -429,11 +430,13 @@ void Recording::captureImage(Task& task, const std::string& path,
       if (fileInode == region.inode) {
         piece.blob = fileBlob;
         piece.blobSize = fileSize;
-        if (region.protection & PROT_EXEC)
-          patched = !patchTrapSites(task, file.get(), piece.blob, region.start.value,
-                                    region.length(), region.offset).empty();
-        if (region.protection & PROT_EXEC)
-          noteProgram(task, file.get(), piece.blob, region.start.value, region.length(), region.offset);
+        if (programInode == 0) programInode = region.inode;
+        if (region.protection & PROT_EXEC) {
+          findProgramTraps(file.get(), piece.blob);
+          findProgramCalls(file.get(), piece.blob);
+          programs.push_back({region.start.value, region.length(), region.offset, piece.blob,
+                              region.inode != programInode});
+        }
       } else {
         std::vector<uint8_t> content(region.length());
         if (!tracee.read(region.start, content.data(), content.size())) throw TraceeGone{tracee.tid()};
@@ -442,8 +445,8 @@ void Recording::captureImage(Task& task, const std::string& path,
         piece.region.offset = 0;
       }
     }
-    // Elsewhere nothing was written: the loader's own pages, the stack, and patched code are all.
-    if (!(region.protection & PROT_WRITE) && !patched) {
+    // Elsewhere nothing was written: the loader's own pages and the stack are all.
+    if (!(region.protection & PROT_WRITE)) {
       pieces.push_back(std::move(piece));
       continue;
     }
@@ -487,6 +490,7 @@ void Recording::captureImage(Task& task, const std::string& path,
   auto writes = exec.initPages(static_cast<unsigned>(pages.size()));
   for (unsigned i = 0; i < pages.size(); ++i) fillWrite(tracee, writes[i], pages[i]);
   trace_->commit();
+  return programs;
 }
 
 void Recording::startExit(Task& task) {

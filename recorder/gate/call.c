@@ -211,3 +211,34 @@ __attribute__((visibility("hidden"))) int gate_perform(struct call* call) {
   if (data->mode == AIRR_GATE_REPLAY) return replay(data, call, &shape);
   return 0;
 }
+
+struct reading {
+  uint64_t value;
+  uint64_t done;
+};
+
+// Where the processor traps the instruction, nothing is led here (mediator/recording_gate.cpp).
+__attribute__((visibility("hidden"))) struct reading gate_read_counter(void) {
+  struct airr_gate_data* data = (struct airr_gate_data*)AIRR_GATE_DATA;
+  struct reading reading = {0, 0};
+  const uint32_t used = data->log_used, limit = data->log_limit;
+  if (limit > AIRR_GATE_LOG_SIZE || used > limit || limit - used < sizeof(struct airr_gate_entry))
+    return reading;
+  struct airr_gate_entry* entry = (struct airr_gate_entry*)(data->log + used);
+  if (data->mode == AIRR_GATE_RECORD) {
+    entry->number = AIRR_GATE_RDTSC;
+    entry->clocks = data->position;
+    entry->in = entry->out = 0;
+    for (int i = 0; i < 6; ++i) entry->arguments[i] = 0;
+    entry->resume = data->call_resume;
+    entry->stack = data->call_stack;
+    entry->result = (int64_t)__builtin_ia32_rdtsc();
+  } else if (data->mode != AIRR_GATE_REPLAY || entry->number != AIRR_GATE_RDTSC ||
+             entry->clocks != data->position) {
+    return reading;
+  }
+  data->log_used = used + sizeof *entry;
+  reading.value = (uint64_t)entry->result;
+  reading.done = 1;
+  return reading;
+}

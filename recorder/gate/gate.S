@@ -284,4 +284,47 @@ gate_call:
   jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN)
   .cfi_endproc
 
+// RDTSC of a patched site. In: %rdx = where the program goes on, %rax = an int3 that then goes there
+// too; the instruction writes both registers. Everything else is as before it, flags included.
+  .section .text.counter, "ax", @progbits
+  .globl gate_counter
+  .hidden gate_counter
+gate_counter:
+  .cfi_startproc
+  .cfi_undefined rip
+  movq %rdx, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME
+  movq %rax, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN
+  movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
+  movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
+  pushfq
+  cld
+  pushq %rcx
+  pushq %rsi
+  pushq %rdi
+  pushq %r8
+  pushq %r9
+  pushq %r10
+  pushq %r11
+  call gate_read_counter
+  testl %edx, %edx
+  popq %r11
+  popq %r10
+  popq %r9
+  popq %r8
+  popq %rdi
+  popq %rsi
+  popq %rcx
+  jz 1f
+  movq %rax, %rdx
+  shrq $32, %rdx
+  movl %eax, %eax
+  popfq
+  movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
+  jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME)
+1:
+  popfq
+  movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
+  jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN)
+  .cfi_endproc
+
   .section .note.GNU-stack, "", @progbits

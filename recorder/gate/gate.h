@@ -30,6 +30,8 @@
 #define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x3020))
 // Where trampolines of patched sites jump to.
 #define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x3040))
+// The same for sites of RDTSC.
+#define AIRR_GATE_COUNTER (AIRR_GATE_TEXT + AIRR_U64(0x3100))
 // One trampoline for each patched site (mediator/gate_patch.h), written when the site is patched.
 #define AIRR_GATE_TRAMPOLINES (AIRR_GATE_TEXT + AIRR_U64(0x4000))
 #define AIRR_GATE_TRAMPOLINE_SIZE 64
@@ -52,6 +54,9 @@
 #define AIRR_NOTE_RANDOM 5   // text: "std::random_device"
 #define AIRR_NOTE_HELLO 6    // text: shim version; its absence is no error
 #define AIRR_NOTE_YIELD 7    // hand the baton over; no text
+
+// What the log calls a reading of the processor's counter. No Linux syscall has this number.
+#define AIRR_GATE_RDTSC 0x4153
 
 #define AIRR_GATE_RECORD 1
 #define AIRR_GATE_REPLAY 2

@@ -22,6 +22,7 @@ SECTIONS {
   .inject (AIRR_GATE_INJECT - AIRR_GATE_TEXT) : { *(.text.inject) } :text
   .stub (AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT) : { *(.text.stub) } :text
   .call (AIRR_GATE_CALL - AIRR_GATE_TEXT) : { *(.text.call) } :text =0xcccccccc
+  .counter (AIRR_GATE_COUNTER - AIRR_GATE_TEXT) : { *(.text.counter) } :text =0xcccccccc
 
   // There is nothing to relocate and nothing to write.
   /DISCARD/ : {
@@ -33,6 +34,7 @@ SECTIONS {
 ASSERT(gate_syscall == AIRR_GATE_SYSCALL - AIRR_GATE_TEXT, "the exempt pair is misplaced")
 ASSERT(gate_inject == AIRR_GATE_INJECT - AIRR_GATE_TEXT, "the injection pair is misplaced")
 ASSERT(gate_call == AIRR_GATE_CALL - AIRR_GATE_TEXT, "the way of calls is misplaced")
+ASSERT(gate_counter == AIRR_GATE_COUNTER - AIRR_GATE_TEXT, "the way of counters is misplaced")
 ASSERT(. <= AIRR_GATE_TRAMPOLINES - AIRR_GATE_TEXT, "no room for the trampolines")
 ASSERT(gate_stub_entry == AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT, "the stub's entry is misplaced")
 ASSERT(. <= AIRR_GATE_TEXT_SIZE, "the gate's text is too large")
