@@ -22,7 +22,7 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 // no effect.
 bool trapOwnCounter();
 
-// CLOCK_MONOTONIC, never through the vDSO.
+// CLOCK_MONOTONIC, not through the vDSO where RDTSC faults.
 SteadyTime steadyNow();
 // What RDTSC would give about now, from CLOCK_MONOTONIC_RAW and a rate measured at the first call (which takes 2 ms if it
 // comes within 2 ms of trapOwnCounter()). Controlling thread only.
