@@ -20,7 +20,8 @@ constexpr uint64_t kMostFunction = 1 << 20;
 
 class Finder {
  public:
-  explicit Finder(Bytes bytes) : elf_(bytes), functions_(elf_), budget_(bytes.size() + kMostFunction) {
+  explicit Finder(Bytes bytes)
+      : elf_(bytes), functions_(elf_), budget_(bytes.size() + kMostFunction) {
     ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   }
 
@@ -75,7 +76,8 @@ class Finder {
       const auto number = *loadAt<uint32_t>(elf_.bytes(), last.at + 1);
       return number < CallSite::kCounter ? static_cast<uint16_t>(number) : CallSite::kUnknown;
     }
-    const bool zero = last.instruction.length == 2 && (bytes[0] == 0x31 || bytes[0] == 0x33) && bytes[1] == 0xc0;
+    const bool zero =
+        last.instruction.length == 2 && (bytes[0] == 0x31 || bytes[0] == 0x33) && bytes[1] == 0xc0;
     return zero ? 0 : CallSite::kUnknown;  // xor %eax, %eax
   }
 
@@ -111,11 +113,12 @@ class Finder {
   // Can be run elsewhere with the same effect, and cannot fault.
   static bool canMove(const ZydisDecodedInstruction& instruction) {
     if ((instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE) != 0) return false;
-    if (instruction.mnemonic == ZYDIS_MNEMONIC_XOR || instruction.mnemonic == ZYDIS_MNEMONIC_LEA) return true;
+    if (instruction.mnemonic == ZYDIS_MNEMONIC_XOR || instruction.mnemonic == ZYDIS_MNEMONIC_LEA)
+      return true;
     if (instruction.mnemonic != ZYDIS_MNEMONIC_MOV) return false;
     constexpr uint8_t kRegister = 3, kStackPointer = 4;
-    const bool memory =
-        (instruction.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && instruction.raw.modrm.mod != kRegister;
+    const bool memory = (instruction.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 &&
+                        instruction.raw.modrm.mod != kRegister;
     return !memory || ((instruction.attributes & ZYDIS_ATTRIB_HAS_SIB) != 0 &&
                        instruction.raw.sib.base == kStackPointer && instruction.raw.rex.B == 0);
   }
@@ -141,19 +144,21 @@ class Finder {
     for (uint64_t at = gap.start; at < gap.end;) {
       ZydisDecodedInstruction instruction;
       if (!decode(at, gap.end, instruction)) return false;
-      if (instruction.mnemonic != ZYDIS_MNEMONIC_NOP && instruction.mnemonic != ZYDIS_MNEMONIC_INT3) return false;
+      if (instruction.mnemonic != ZYDIS_MNEMONIC_NOP && instruction.mnemonic != ZYDIS_MNEMONIC_INT3)
+        return false;
       at += instruction.length;
     }
     return true;
   }
 
-  // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of a
-  // jump is taken for one, decoded or not.
+  // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of
+  // a jump is taken for one, decoded or not.
   void dropTargets() {
     std::vector<bool> inside(elf_.bytes().size());
     bool any = false;
     for (const CallSite& site : sites_) {
-      for (uint64_t at = site.offset - site.before + 1; site.before != 0 && at <= site.offset; ++at) inside[at] = any = true;
+      for (uint64_t at = site.offset - site.before + 1; site.before != 0 && at <= site.offset; ++at)
+        inside[at] = any = true;
     }
     if (!any) return;
     std::vector<bool> hit(elf_.bytes().size());
@@ -175,7 +180,8 @@ class Finder {
       const uint64_t from = site.offset > kShort ? site.offset - kShort : 0;
       const uint64_t end = std::min<uint64_t>(site.offset + kShort, elf_.bytes().size() - 1);
       for (uint64_t at = from; at < end; ++at) {
-        const bool jump = (data[at] & 0xf0) == 0x70 || data[at] == 0xeb || (data[at] & 0xfc) == 0xe0;
+        const bool jump =
+            (data[at] & 0xf0) == 0x70 || data[at] == 0xeb || (data[at] & 0xfc) == 0xe0;
         if (jump) note(at + 2 + static_cast<uint64_t>(int64_t{static_cast<int8_t>(data[at + 1])}));
       }
       for (uint64_t at = site.offset - site.before + 1; at <= site.offset; ++at)

@@ -12,15 +12,17 @@
 namespace airr {
 namespace {
 
-constexpr uint64_t kSyscall = 2;                                    // its length
-constexpr uint64_t kTargetAt = AIRR_GATE_TRAMPOLINE_SIZE - 8;       // of the long jump, in a trampoline
+constexpr uint64_t kSyscall = 2;                               // its length
+constexpr uint64_t kTargetAt = AIRR_GATE_TRAMPOLINE_SIZE - 8;  // of the long jump, in a trampoline
 constexpr uint8_t kInt3 = 0xcc;
 
 class Code {
  public:
   explicit Code(uint64_t address) : address_(address) {}
   void put(std::initializer_list<uint8_t> bytes) { bytes_.insert(bytes_.end(), bytes); }
-  void put(std::span<const uint8_t> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void put(std::span<const uint8_t> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
   void put32(uint64_t value) { putNumber(value, 4); }
   void put64(uint64_t value) { putNumber(value, 8); }
   // A distance of four bytes that ends the instruction.
@@ -67,7 +69,7 @@ PatchedBytes counterTrampolineOf(uint64_t at, uint64_t resume) {
   code.put32(kJumpLength);
   code.put({0xe9});  // jmp gate_counter
   code.putDistanceTo(AIRR_GATE_COUNTER);
-  code.put({kInt3});  // plain
+  code.put({kInt3});       // plain
   code.put({0xff, 0x25});  // jmp *resume(%rip)
   code.put32(0);
   code.put64(resume);
@@ -81,8 +83,8 @@ class CodeWriter {
   explicit CodeWriter(Tid tid)
       : memory_(open(("/proc/" + std::to_string(raw(tid)) + "/mem").c_str(), O_RDWR | O_CLOEXEC)) {}
   bool write(Address to, std::span<const uint8_t> bytes) const {
-    return memory_ && pwrite(memory_.get(), bytes.data(), bytes.size(), static_cast<off_t>(to.value)) ==
-                          static_cast<ssize_t>(bytes.size());
+    return memory_ && pwrite(memory_.get(), bytes.data(), bytes.size(),
+                             static_cast<off_t>(to.value)) == static_cast<ssize_t>(bytes.size());
   }
 
  private:
@@ -105,8 +107,9 @@ std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, ui
                                   std::span<const uint8_t> before) {
   const uint64_t at = AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE;
   std::vector<PatchedBytes> patch;
-  patch.push_back(site.number == CallSite::kCounter ? counterTrampolineOf(at, instruction + kSyscall)
-                                                    : trampolineOf(at, instruction + kSyscall, before));
+  patch.push_back(site.number == CallSite::kCounter
+                      ? counterTrampolineOf(at, instruction + kSyscall)
+                      : trampolineOf(at, instruction + kSyscall, before));
   Code jump(jumpOf(site, instruction));
   jump.put({0xff, 0x24, 0x25});  // jmp *address
   jump.put32(at + kTargetAt);
@@ -129,15 +132,19 @@ bool writeCode(Tracee& tracee, std::span<const PatchedBytes> pieces) {
   const CodeWriter writer(tracee.tid());
   for (size_t first = 0; first < sorted.size();) {
     size_t end = first + 1;
-    while (end < sorted.size() && pageFloor(sorted[end]->address) == pageFloor(sorted[end - 1]->address)) ++end;
+    while (end < sorted.size() &&
+           pageFloor(sorted[end]->address) == pageFloor(sorted[end - 1]->address))
+      ++end;
     const uint64_t start = sorted[first]->address;
     uint64_t last = 0;
-    for (size_t i = first; i < end; ++i) last = std::max(last, sorted[i]->address + sorted[i]->bytes.size());
+    for (size_t i = first; i < end; ++i)
+      last = std::max(last, sorted[i]->address + sorted[i]->bytes.size());
     bytes.resize(last - start);
     // What lies between is written as it was.
     if (end - first > 1 && !tracee.read({start}, bytes.data(), bytes.size())) return false;
     for (size_t i = first; i < end; ++i)
-      std::copy(sorted[i]->bytes.begin(), sorted[i]->bytes.end(), bytes.begin() + static_cast<ptrdiff_t>(sorted[i]->address - start));
+      std::copy(sorted[i]->bytes.begin(), sorted[i]->bytes.end(),
+                bytes.begin() + static_cast<ptrdiff_t>(sorted[i]->address - start));
     if (!writer.write({start}, bytes)) return false;
     first = end;
   }
@@ -164,8 +171,10 @@ bool isGateCall(uint64_t number) {
     case SYS_getuid:
     case SYS_geteuid:
     case SYS_getgid:
-    case SYS_getegid: return true;
-    default: return false;
+    case SYS_getegid:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -174,12 +183,15 @@ std::optional<unsigned> gateOutput(uint64_t number) {
     case SYS_read:
     case SYS_pread64:
     case SYS_getdents64:
-    case SYS_fstat: return 1;
+    case SYS_fstat:
+      return 1;
     case SYS_newfstatat:
     case SYS_rt_sigaction:
     case SYS_rt_sigprocmask:
-    case SYS_ioctl: return 2;
-    default: return std::nullopt;
+    case SYS_ioctl:
+      return 2;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -187,8 +199,10 @@ std::optional<unsigned> gateInput(uint64_t number) {
   switch (number) {
     case SYS_newfstatat:
     case SYS_rt_sigaction:
-    case SYS_rt_sigprocmask: return 1;
-    default: return std::nullopt;
+    case SYS_rt_sigprocmask:
+      return 1;
+    default:
+      return std::nullopt;
   }
 }
 

@@ -11,9 +11,14 @@
 
 #include "mediator/call_sites.h"
 #include "mediator/tracee.h"
+#include "recorder/gate/gate.h"
 #include "schema/types.h"
 
 namespace airr {
+
+constexpr bool isInGate(uint64_t instruction) {
+  return instruction >= AIRR_GATE_TEXT && instruction < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE;
+}
 
 struct PatchedBytes {
   uint64_t address = 0;
@@ -21,20 +26,21 @@ struct PatchedBytes {
 };
 
 // For the site whose instruction is mapped at `instruction`, with trampoline number
-// `trampoline`, less than AIRR_GATE_TRAMPOLINE_COUNT. `before` are the bytes that stand before it and
-// give way, as many as the site says. The trampoline comes first: it must be there before the jump.
+// `trampoline`, less than AIRR_GATE_TRAMPOLINE_COUNT. `before` are the bytes that stand before it
+// and give way, as many as the site says. The trampoline comes first: it must be there before the
+// jump.
 std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
                                   std::span<const uint8_t> before);
 
-// Where the int3 stands that a counter's trampoline runs into when the gate does not read it. It stands
-// for an instruction of one byte.
+// Where the int3 stands that a counter's trampoline runs into when the gate does not read it. It
+// stands for an instruction of one byte.
 uint64_t counterTrapOf(uint32_t trampoline);
 
 // Where the long jump of a site stands.
 uint64_t jumpOf(const CallSite& site, uint64_t instruction);
 
-// Writes all of them, whatever the protection, in as few writes as there are pages. False: the task is
-// gone, or nothing is mapped there.
+// Writes all of them, whatever the protection, in as few writes as there are pages. False: the task
+// is gone, or nothing is mapped there.
 bool writeCode(Tracee&, std::span<const PatchedBytes>);
 
 // Calls that the gate makes (recorder/gate/call.c has the conditions).

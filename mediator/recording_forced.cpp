@@ -28,10 +28,6 @@ constexpr auto kCap = 200ms;         // computing that long: hand over all the s
 constexpr int kMostSteps = 1000;     // a spin's period is shorter (design.md, section 6)
 constexpr uint64_t kRunPages = 256;  // pages read, and stored, in one piece
 
-bool inGate(uint64_t rip) {
-  return rip >= AIRR_GATE_TEXT && rip < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE;
-}
-
 }  // namespace
 
 void Recording::onTick() {
@@ -73,7 +69,7 @@ void Recording::onForcedStop(Task& task) {
   if (callsAgain(task)) return task.tracee.resume(Resume::kContinue);
   const auto elapsed = steadyNow() - task.runningSince;
   const bool wanted = contended(task);
-  if (inGate(task.tracee.registers().rip) && !stepOutOfGate(task)) return;
+  if (isInGate(task.tracee.registers().rip) && !stepOutOfGate(task)) return;
   if (!task.stash.empty() && elapsed >= kSignalPatience) return force(task, Forced::Reason::SIGNAL);
   if (wanted) {
     bool lost = false;
@@ -104,7 +100,7 @@ bool Recording::standsAtCall(Task& task) {
 bool Recording::isStep(Task& task, const Stop& stop) {
   if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP) return false;
   const int code = task.tracee.signalInfo().si_code;
-  return code == TRAP_TRACE || (code == TRAP_BRKPT && inGate(task.tracee.registers().rip));
+  return code == TRAP_TRACE || (code == TRAP_BRKPT && isInGate(task.tracee.registers().rip));
 }
 
 // Steps until registers recur. `lost`: something else happened on the way and was handled; the task
@@ -128,7 +124,7 @@ bool Recording::spins(Task& task, bool& lost) {
     if (memcmp(&now, &start, offsetof(Registers, orig_rax)) == 0 && now.rip == start.rip &&
         now.rsp == start.rsp)
       return true;
-    if (inGate(now.rip)) {
+    if (isInGate(now.rip)) {
       if (!stepOutOfGate(task)) lost = true;
       return false;
     }
@@ -138,7 +134,7 @@ bool Recording::spins(Task& task, bool& lost) {
 
 // The gate's code is never left half-way: its log would be torn.
 bool Recording::stepOutOfGate(Task& task) {
-  while (inGate(task.tracee.registers().rip)) {
+  while (isInGate(task.tracee.registers().rip)) {
     task.tracee.resume(Resume::kStep);
     Stop stop = task.tracee.wait();
     if (!isStep(task, stop)) {

@@ -33,9 +33,11 @@ constexpr uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
 // The memory that a logged call read, as it was then.
 class LoggedInput final : public syscalls::MemoryReader {
  public:
-  LoggedInput(uint64_t address, std::span<const uint8_t> bytes) : address_(address), bytes_(bytes) {}
+  LoggedInput(uint64_t address, std::span<const uint8_t> bytes)
+      : address_(address), bytes_(bytes) {}
   bool read(Address from, void* to, uint64_t size) override {
-    if (from.value < address_ || size > bytes_.size() || from.value - address_ > bytes_.size() - size)
+    if (from.value < address_ || size > bytes_.size() ||
+        from.value - address_ > bytes_.size() - size)
       return false;
     memcpy(to, bytes_.data() + (from.value - address_), size);
     return true;
@@ -126,14 +128,15 @@ bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_
     at += sizeof entry;
     const uint64_t in = padded(entry.in), out = padded(entry.out);
     const bool counter = entry.number == AIRR_GATE_RDTSC;
-    if (in > used - at || out > used - at - in || entry.clocks < written || entry.clocks > readings ||
-        !(counter || isGateCall(entry.number)))
+    if (in > used - at || out > used - at - in || entry.clocks < written ||
+        entry.clocks > readings || !(counter || isGateCall(entry.number)))
       return false;
     writeReadings(task, written, entry.clocks);
     written = entry.clocks;
     if (counter) {
       noteGateCounter(task, static_cast<uint64_t>(entry.result));
-    } else if (!noteGateCall(task, entry, log.subspan(at, entry.in), log.subspan(at + in, entry.out))) {
+    } else if (!noteGateCall(task, entry, log.subspan(at, entry.in),
+                             log.subspan(at + in, entry.out))) {
       return false;
     }
     at += in + out;
@@ -173,7 +176,9 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   if (entry.result < 0) return true;
   const uint64_t* a = task.call.arguments;
   switch (entry.number) {
-    case SYS_close: noteGateFile(task, static_cast<int>(a[0]), 0, false); break;
+    case SYS_close:
+      noteGateFile(task, static_cast<int>(a[0]), 0, false);
+      break;
     case SYS_rt_sigaction:
       if (a[0] < task.actions->of.size() && in.size() == sizeof(SignalActions::Action))
         memcpy(&task.actions->of[a[0]], in.data(), in.size());
@@ -184,14 +189,22 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
       memcpy(&set, in.data(), sizeof set);
       uint64_t& mask = task.signalMask;
       switch (static_cast<int>(a[0])) {
-        case SIG_BLOCK: mask |= set & ~kUnblockable; break;
-        case SIG_UNBLOCK: mask &= ~set; break;
-        case SIG_SETMASK: mask = set & ~kUnblockable; break;
-        default: break;
+        case SIG_BLOCK:
+          mask |= set & ~kUnblockable;
+          break;
+        case SIG_UNBLOCK:
+          mask &= ~set;
+          break;
+        case SIG_SETMASK:
+          mask = set & ~kUnblockable;
+          break;
+        default:
+          break;
       }
       break;
     }
-    default: break;
+    default:
+      break;
   }
   return true;
 }
@@ -205,6 +218,17 @@ void Recording::noteGateCounter(Task& task, uint64_t value) {
   trace_->commit();
 }
 
+// Whether it stands behind a call of the gate's that changed the signal mask.
+bool Recording::unblockedInGate(Task& task) {
+  if (task.tracee.registers().rip != AIRR_GATE_SYSCALL + kSyscall || !task.space->logsCalls)
+    return false;
+  uint32_t used = 0, number = 0;
+  return task.tracee.readValue(dataAt(offsetof(airr_gate_data, log_used)), used) &&
+         used <= AIRR_GATE_LOG_SIZE - sizeof(airr_gate_entry) &&
+         task.tracee.readValue(dataAt(offsetof(airr_gate_data, log) + used), number) &&
+         number == SYS_rt_sigprocmask;
+}
+
 // While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
 // the readings that were logged, and none makes the gate call.
 void Recording::armGate(Task& task, bool armed) {
@@ -214,9 +238,9 @@ void Recording::armGate(Task& task, bool armed) {
   task.space->gateIdle = 0;
 }
 
-// Whether the gate may make calls, or all of them stop. The log and what is known of descriptors are
-// the address space's, so there must be one process in it; and a signal that waits for a recorded
-// position, or others that wait for their turn, need a stop.
+// Whether the gate may make calls, or all of them stop. The log and what is known of descriptors
+// are the address space's, so there must be one process in it; and a signal that waits for a
+// recorded position, or others that wait for their turn, need a stop.
 void Recording::allowGateCalls(Task& task, bool allowed) {
   AddressSpace& space = *task.space;
   if (!space.logsCalls || space.gateCalls == allowed) return;
@@ -226,7 +250,8 @@ void Recording::allowGateCalls(Task& task, bool allowed) {
 }
 
 bool Recording::mayUseGate(const Task& task) const {
-  return task.stash.empty() && !task.process->sharesFiles && task.space->users == task.process->liveTasks;
+  return task.stash.empty() && !task.process->sharesFiles &&
+         task.space->users == task.process->liveTasks;
 }
 
 // What the gate may know of a descriptor (AIRR_GATE_FILE_*). `tell`: it does not know yet.
@@ -242,7 +267,8 @@ void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
   if (now == what) return;
   now = what;
   if (tell)
-    task.tracee.write(dataAt(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what, sizeof what);
+    task.tracee.write(dataAt(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what,
+                      sizeof what);
 }
 
 void Recording::noteOpenFile(Task& task, int fd) {
@@ -251,12 +277,16 @@ void Recording::noteOpenFile(Task& task, int fd) {
   if (file == nullptr) return;
   // What decisions rest on is not taken from the gate's log, which its task can write.
   if (enforcement_->uses(policies::Fact::kHostNames) &&
-      facts::HostNames::fileOf(file->path) != facts::HostNames::File::kNone) return;
+      facts::HostNames::fileOf(file->path) != facts::HostNames::File::kNone)
+    return;
   switch (file->kind) {
     case OpenFile::Kind::kRegular:
-    case OpenFile::Kind::kZeroDevice: return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
-    case OpenFile::Kind::kDirectory: return noteGateFile(task, fd, AIRR_GATE_FILE_DIRECTORY, true);
-    default: return;
+    case OpenFile::Kind::kZeroDevice:
+      return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
+    case OpenFile::Kind::kDirectory:
+      return noteGateFile(task, fd, AIRR_GATE_FILE_DIRECTORY, true);
+    default:
+      return;
   }
 }
 
@@ -286,8 +316,8 @@ const std::vector<CallSite>& Recording::findProgramCalls(int file, uint32_t blob
   return sites;
 }
 
-// A fresh image, before its first instruction: instructions that are inputs are replaced, and what the
-// loader is about to call is led into the gate, all in one piece.
+// A fresh image, before its first instruction: instructions that are inputs are replaced, and what
+// the loader is about to call is led into the gate, all in one piece.
 void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
   AddressSpace& space = *task.space;
   std::vector<PatchedBytes> patch;
@@ -296,9 +326,11 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
     std::set<uint64_t> led;
     if (file.isLoader && patchesAtStart_) {
       for (const CallSite& site : callSitesOfBlob_[file.blob]) {
-        const bool wanted = site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
+        const bool wanted =
+            site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
         if (!wanted || site.padding == 0 || site.offset < file.offset ||
-            site.offset - file.offset + kSyscall > file.length || space.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
+            site.offset - file.offset + kSyscall > file.length ||
+            space.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
           continue;
         const uint64_t instruction = file.start + (site.offset - file.offset);
         const uint64_t jump = jumpOf(site, instruction);
@@ -313,7 +345,8 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
       }
     }
     for (const auto& [at, site] : trapSitesOfBlob_[file.blob]) {
-      if (led.contains(at) || at < file.offset || at - file.offset + site.length > file.length) continue;
+      if (led.contains(at) || at < file.offset || at - file.offset + site.length > file.length)
+        continue;
       const uint64_t address = file.start + (at - file.offset);
       patch.push_back({address, {kInt3}});
       space.trapSites[address] = site;
@@ -333,13 +366,13 @@ void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start,
 }
 
 // Leads the site of a call that has come to its end into the gate, if it is one that the gate could
-// have made. No other task may be inside a call of that site: if the kernel restarted it, it would go
-// back to what is no `syscall` any more.
+// have made. No other task may be inside a call of that site: if the kernel restarted it, it would
+// go back to what is no `syscall` any more.
 void Recording::patchSite(Task& task) {
   if (!isGateCall(task.call.number) || !mayUseGate(task)) return;
   AddressSpace& space = *task.space;
   const uint64_t behind = task.entry.instruction;
-  if (behind >= AIRR_GATE_TEXT && behind < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE) return;
+  if (isInGate(behind)) return;
   if (space.unpatchable.contains(behind)) return;
   if (++space.siteUses[behind] < kPatience) return;
   const auto refuse = [&] { space.unpatchable.insert(behind); };
@@ -363,10 +396,13 @@ void Recording::patchSite(Task& task) {
   if (!task.tracee.read({instruction - site->before}, former.data(), former.size()) ||
       former[site->before] != 0x0f || former[site->before + 1] != 0x05)
     return refuse();
-  const auto patch = patchOf(*site, instruction, space.trampolines++, {former.data(), site->before});
+  const auto patch =
+      patchOf(*site, instruction, space.trampolines++, {former.data(), site->before});
   std::vector<uint8_t> padding(CallSite::kJump);
-  if (site->padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size())) return refuse();
-  space.patches[instruction] = {jump, std::move(former), site->padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
+  if (site->padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size()))
+    return refuse();
+  space.patches[instruction] = {jump, std::move(former),
+                                site->padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
   refuse();  // a second time
   writePatch(task, patch);
   if (!space.logsCalls) {
@@ -378,8 +414,8 @@ void Recording::patchSite(Task& task) {
 
 // A call has ended in the kernel.
 void Recording::noteEnded(Task& task, int64_t result) {
-  // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at once,
-  // or when a handler returns (ERESTARTSYS to ERESTART_RESTARTBLOCK).
+  // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at
+  // once, or when a handler returns (ERESTARTSYS to ERESTART_RESTARTBLOCK).
   if (result <= -512 && result >= -516) {
     task.space->unpatchable.insert(task.entry.instruction);
   } else {
@@ -392,14 +428,18 @@ void Recording::unpatchChanged(Task& task) {
   const uint64_t* a = task.call.arguments;
   switch (task.call.number) {
     case SYS_mmap:
-      if ((a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) unpatch(task, a[0], a[0] + pageCeil(a[1]));
+      if ((a[3] & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0)
+        unpatch(task, a[0], a[0] + pageCeil(a[1]));
       break;
-    case SYS_munmap: unpatch(task, a[0], a[0] + pageCeil(a[1])); break;
+    case SYS_munmap:
+      unpatch(task, a[0], a[0] + pageCeil(a[1]));
+      break;
     case SYS_mremap:
       unpatch(task, a[0], a[0] + pageCeil(a[1]));
       if ((a[3] & MREMAP_FIXED) != 0) unpatch(task, a[4], a[4] + pageCeil(a[2]));
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

@@ -47,6 +47,14 @@ void Recording::onSignal(Task& task, const Stop& stop) {
       task.tracee.setSignalInfo(info);
     }
   }
+  if (unblockedInGate(task)) {
+    // The call that let the signal in has to end before the handler runs, and be on record.
+    task.stash.push_back(info);
+    if (!stepOutOfGate(task)) return;
+    std::erase_if(task.stash, [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
+    task.tracee.setSignalInfo(info);
+  }
+  if (!isInGate(task.tracee.registers().rip)) drainGate(task);
   if (positionOf(task.tracee.registers()) == task.position)
     return deliver(task, stop.signal, info, false);
   // Somewhere in user code, where replay could not find it again: keep it for the next call.

@@ -1,6 +1,6 @@
 // What a call from a patched site does in the gate: is it one of those that use only what was
-// granted before, never wait, and whose outputs are known? Then it is made here and logged (record),
-// or its result is taken from the log (replay). Everything else is left to the mediator.
+// granted before, never wait, and whose outputs are known? Then it is made here and logged
+// (record), or its result is taken from the log (replay). Everything else is left to the mediator.
 //
 // The mediator takes nothing of this on trust: see mediator/gate_log.h. Freestanding, with general
 // registers only; no data of its own, since the gate's text has none.
@@ -64,7 +64,8 @@ static int overlap(uint64_t a, uint64_t b, uint64_t size) {
   return a != 0 && b != 0 && a < b + size && b < a + size;
 }
 
-static int shape_of(const struct airr_gate_data* data, const struct call* call, struct shape* shape) {
+static int shape_of(const struct airr_gate_data* data, const struct call* call,
+                    struct shape* shape) {
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
   shape->out_is_result = 0;
@@ -86,7 +87,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call, 
       return 1;
     case kNewfstatat:
       // fstat(3). The name is not given to the kernel, which could find another one there.
-      if ((uint32_t)a[3] != kEmptyPath || (int32_t)a[0] < 0 || a[1] < 4096 || *(const char*)a[1] != 0)
+      if ((uint32_t)a[3] != kEmptyPath || (int32_t)a[0] < 0 || a[1] < 4096 ||
+          *(const char*)a[1] != 0)
         return 0;
       shape->in = a[1], shape->in_size = 1;
       shape->out = a[2], shape->out_size = kStatSize;
@@ -108,15 +110,18 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call, 
       return 1;
     case kFcntl:
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
-    case kFutex: return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
+    case kFutex:
+      return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
     case kLseek:
     case kGetpid:
     case kGetuid:
     case kGetgid:
     case kGeteuid:
     case kGetegid:
-    case kGettid: return 1;
-    default: return 0;
+    case kGettid:
+      return 1;
+    default:
+      return 0;
   }
 }
 
@@ -161,7 +166,8 @@ static uint64_t out_of(const struct shape* shape, int64_t result) {
 }
 
 static int record(struct airr_gate_data* data, struct call* call, const struct shape* shape) {
-  const uint64_t most = sizeof(struct airr_gate_entry) + padded(shape->in_size) + padded(shape->out_size);
+  const uint64_t most =
+      sizeof(struct airr_gate_entry) + padded(shape->in_size) + padded(shape->out_size);
   const uint32_t used = data->log_used, limit = data->log_limit;
   if (used > limit || limit > AIRR_GATE_LOG_SIZE || most > limit - used) return 0;
   struct airr_gate_entry* entry = (struct airr_gate_entry*)(data->log + used);
@@ -171,7 +177,8 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   entry->resume = data->call_resume;
   entry->stack = data->call_stack;
   const uint64_t as_fstat[6] = {call->argument[0], shape->out};
-  const int64_t result = exempt(shape->made_as, shape->made_as == call->number ? call->argument : as_fstat);
+  const int64_t result =
+      exempt(shape->made_as, shape->made_as == call->number ? call->argument : as_fstat);
   entry->result = result;
   const uint64_t in = result < 0 ? 0 : shape->in_size, out = out_of(shape, result);
   entry->in = (uint32_t)in;
@@ -187,7 +194,8 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
 
 static int replay(struct airr_gate_data* data, struct call* call, const struct shape* shape) {
   const uint32_t taken = data->log_used, supplied = data->log_limit;
-  if (supplied > AIRR_GATE_LOG_SIZE || taken > supplied || supplied - taken < sizeof(struct airr_gate_entry))
+  if (supplied > AIRR_GATE_LOG_SIZE || taken > supplied ||
+      supplied - taken < sizeof(struct airr_gate_entry))
     return 0;
   const struct airr_gate_entry* entry = (const struct airr_gate_entry*)(data->log + taken);
   if (entry->number != call->number || entry->clocks != data->position) return 0;

@@ -1,7 +1,7 @@
 // The gate: code and data that the mediator maps into every tracee, at the same addresses in record
-// and replay. It is the replacement vDSO (clock reads without a stop), the way of calls from patched
-// sites (calls on what was granted before, without a stop), the scratch memory of calls that gave up
-// the baton, and the shim's yield counter.
+// and replay. It is the replacement vDSO (clock reads without a stop), the way of calls from
+// patched sites (calls on what was granted before, without a stop), the scratch memory of calls
+// that gave up the baton, and the shim's yield counter.
 //
 // Plain C layout: shared by the mediator, the gate's freestanding code, and the shim. The tracee
 // can write the data; the mediator treats every field as hostile.
@@ -92,7 +92,7 @@ struct airr_gate_reading {
 // it wrote, each rounded up to 8 bytes.
 struct airr_gate_entry {
   uint32_t number;
-  uint32_t clocks;  // readings of the clock log that were taken before
+  uint32_t clocks;   // readings of the clock log that were taken before
   uint32_t in, out;  // bytes that follow
   int64_t result;
   uint64_t arguments[6];

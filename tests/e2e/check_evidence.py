@@ -58,6 +58,17 @@ def header(place):
     check(bytes.fromhex(digest) in summary[:65536], "the header has another SHA-256 of airr")
 
 
+def forged_log(place):
+    """A program that writes to its gate's log ends the session; what was recorded before stays."""
+    for how in ("number", "length", "beyond"):
+        outcome = place.record([str(place.programs / "forged_log"), how])
+        check(outcome.status == FAILURE, f"{how}: status {outcome.status}\n{shown(outcome.output)}{shown(outcome.error)}")
+        check(outcome.output == b"before\n", f"{how}: it went on: {shown(outcome.output)}")
+        check(b"the log of its gate" in outcome.error, f"{how}: {shown(outcome.error)}")
+        status, report = verified(place, place.trace)
+        check(status == UNSEALED, f"{how}: {status} {report}")
+
+
 def full_store(place):
     """A trace that may not grow: airr says so, and nothing happened that is not in it."""
     program = "i=0; while true; do echo $i > f$i; head -c 20000 /dev/urandom > /dev/null; i=$((i+1)); done"
@@ -153,6 +164,7 @@ def power(place):
 
 
 CHECKS = {
+    "evidence.forged_log": forged_log,
     "evidence.public_key": public_key,
     "evidence.header": header,
     "evidence.full_store": full_store,

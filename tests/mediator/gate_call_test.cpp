@@ -1,0 +1,296 @@
+// A patched call site, run in this very process: what its caller finds is what the kernel leaves.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "mediator/gate_patch.h"
+#include "recorder/gate/gate.h"
+#include "recorder/gate/gate_image.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+namespace {
+
+// In: the call's registers. Out: all registers after it, the flags, and the words below the stack.
+struct State {
+  uint64_t rax, rdi, rsi, rdx, r10, r8, r9;                // in and out
+  uint64_t rcx, r11, rbx, rbp, r12, r13, r14, r15, flags;  // out
+  std::array<uint64_t, 16> below;                          // the red zone, in and out
+};
+static_assert(offsetof(State, rcx) == 56 && offsetof(State, below) == 128);
+
+// Loads the registers, fills the red zone, sets the carry flag, jumps to `site` (whose code comes
+// back by `jmp *%rbp`), and stores what it finds.
+extern "C" void runSite(const void* site, State* state);
+asm(R"(
+  .text
+  .type runSite, @function
+runSite:
+  pushq %rbx
+  pushq %rbp
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsi, %rbx
+  movq %rdi, %r12
+  leaq 128(%rbx), %rsi
+  leaq -128(%rsp), %rdi
+  movl $16, %ecx
+  rep movsq
+  movq (%rbx), %rax
+  movq 8(%rbx), %rdi
+  movq 16(%rbx), %rsi
+  movq 24(%rbx), %rdx
+  movq 32(%rbx), %r10
+  movq 40(%rbx), %r8
+  movq 48(%rbx), %r9
+  leaq 1f(%rip), %rbp
+  movq $0x1313, %r13
+  movq $0x1414, %r14
+  movq $0x1515, %r15
+  stc
+  jmp *%r12
+1:
+  movq %rax, (%rbx)
+  movq %rdi, 8(%rbx)
+  movq %rsi, 16(%rbx)
+  movq %rdx, 24(%rbx)
+  movq %r10, 32(%rbx)
+  movq %r8, 40(%rbx)
+  movq %r9, 48(%rbx)
+  movq %rcx, 56(%rbx)
+  movq %r11, 64(%rbx)
+  movq %rbx, 72(%rbx)
+  movq %rbp, 80(%rbx)
+  movq %r12, 88(%rbx)
+  movq %r13, 96(%rbx)
+  movq %r14, 104(%rbx)
+  movq %r15, 112(%rbx)
+  leaq 128(%rbx), %rdi
+  leaq -128(%rsp), %rsi
+  movl $16, %ecx
+  rep movsq
+  pushfq
+  popq 120(%rbx)
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbp
+  popq %rbx
+  ret
+  .size runSite, . - runSite
+)");
+
+void mapAt(uint64_t address, uint64_t size, int protection) {
+  void* const wanted = reinterpret_cast<void*>(address);
+  ASSERT_EQ(
+      mmap(wanted, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+      wanted);
+}
+
+class GateCall : public testing::Test {
+ protected:
+  GateCall() {
+    mapAt(AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
+    mapAt(AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE);
+    memcpy(reinterpret_cast<void*>(AIRR_GATE_TEXT), gateImage().data(), gateImage().size());
+    code_ = static_cast<uint8_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    // A site with padding: syscall; jmp *%rbp; … and one without: mov $nr, %eax; syscall; jmp
+    // *%rbp.
+    const uint8_t padded[] = {0x0f, 0x05, 0xff, 0xe5};
+    memcpy(code_, padded, sizeof padded);
+    memset(code_ + 64, 0x90, CallSite::kJump);
+    const uint8_t inPlace[] = {0xb8, 0x27, 0, 0, 0, 0x0f, 0x05, 0xff, 0xe5};  // getpid
+    memcpy(code_ + 256, inPlace, sizeof inPlace);
+    const uint8_t counter[] = {0x0f, 0x31, 0xff, 0xe5};
+    memcpy(code_ + 512, counter, sizeof counter);
+    memset(code_ + 512 + 32, 0x90, CallSite::kJump);
+    data->yield_at = UINT64_MAX;
+    data->mode = AIRR_GATE_RECORD;
+    data->log_limit = AIRR_GATE_LOG_SIZE;
+  }
+  ~GateCall() override {
+    munmap(code_, 4096);
+    munmap(reinterpret_cast<void*>(AIRR_GATE_TEXT), AIRR_GATE_TEXT_SIZE);
+    munmap(reinterpret_cast<void*>(AIRR_GATE_DATA), AIRR_GATE_DATA_SIZE);
+  }
+
+  static void write(const std::vector<PatchedBytes>& patch) {
+    for (const PatchedBytes& piece : patch)
+      memcpy(reinterpret_cast<void*>(piece.address), piece.bytes.data(), piece.bytes.size());
+  }
+  void patchPadded() {
+    write(patchOf({0, 0, 62, CallSite::kUnknown}, reinterpret_cast<uint64_t>(code_), 0, {}));
+  }
+  State run(const void* site, uint64_t number, std::initializer_list<uint64_t> arguments) {
+    State state{};
+    state.rax = number;
+    uint64_t* slots[] = {&state.rdi, &state.rsi, &state.rdx, &state.r10, &state.r8, &state.r9};
+    auto slot = std::begin(slots);
+    for (uint64_t argument : arguments) **slot++ = argument;
+    for (size_t i = 0; i < state.below.size(); ++i) state.below[i] = 0x5a5a0000 + i;
+    runSite(site, &state);
+    return state;
+  }
+  const airr_gate_entry* entry(uint32_t at = 0) const {
+    return reinterpret_cast<const airr_gate_entry*>(data->log + at);
+  }
+
+  airr_gate_data* data = reinterpret_cast<airr_gate_data*>(AIRR_GATE_DATA);
+  uint8_t* code_ = nullptr;
+};
+
+bool same(const State& a, const State& b) { return memcmp(&a, &b, sizeof a) == 0; }
+
+TEST_F(GateCall, LeavesWhatTheKernelLeaves) {
+  struct stat before {
+  }, after{};
+  const auto call = [&](struct stat& to) {
+    return run(
+        code_, SYS_newfstatat,
+        {0, reinterpret_cast<uint64_t>(""), reinterpret_cast<uint64_t>(&to), AT_EMPTY_PATH, 8, 9});
+  };
+  State plain = call(before);
+  patchPadded();
+  State gated = call(after);
+  EXPECT_EQ(data->log_used, sizeof(airr_gate_entry) + 8 + 144);
+  EXPECT_EQ(memcmp(&before, &after, sizeof before), 0);
+  plain.rdx = gated.rdx = 0;  // the two buffers
+  plain.rbx = gated.rbx = 0;  // the two states
+  EXPECT_TRUE(same(plain, gated));
+  EXPECT_EQ(gated.rcx, reinterpret_cast<uint64_t>(code_) + 2);
+  EXPECT_EQ(gated.flags & 1, 1u);
+  EXPECT_EQ(entry()->number, static_cast<uint32_t>(SYS_newfstatat));
+  EXPECT_EQ(entry()->in, 1u);
+  EXPECT_EQ(entry()->out, sizeof(struct stat));
+  EXPECT_EQ(entry()->resume, gated.rcx);
+  EXPECT_EQ(memcmp(entry() + 1, "\0\0\0\0\0\0\0\0", 8), 0);
+  EXPECT_EQ(memcmp(reinterpret_cast<const uint8_t*>(entry() + 1) + 8, &after, sizeof after), 0);
+}
+
+TEST_F(GateCall, AJumpInPlaceLoadsTheNumberToo) {
+  const uint64_t instruction = reinterpret_cast<uint64_t>(code_) + 256 + 5;
+  write(patchOf({0, 5, 0, SYS_getpid}, instruction, 1, {code_ + 256, 5}));
+  const State state = run(code_ + 256, 0, {});
+  EXPECT_EQ(state.rax, static_cast<uint64_t>(getpid()));
+  EXPECT_EQ(state.rcx, instruction + 2);
+  EXPECT_EQ(entry()->number, static_cast<uint32_t>(SYS_getpid));
+}
+
+TEST_F(GateCall, ReplayTakesTheResultFromTheLogAndReachesNothing) {
+  patchPadded();
+  char buffer[32] = {};
+  const uint64_t to = reinterpret_cast<uint64_t>(buffer);
+  airr_gate_entry logged{};
+  logged.number = SYS_read;
+  logged.out = 5;
+  logged.result = 5;
+  logged.arguments[0] = 77;  // no such descriptor here
+  logged.arguments[1] = to;
+  logged.arguments[2] = sizeof buffer;
+  memcpy(data->log, &logged, sizeof logged);
+  memcpy(data->log + sizeof logged, "hello", 5);
+  data->files[77] = AIRR_GATE_FILE_READ;
+  data->mode = AIRR_GATE_REPLAY;
+  data->log_limit = sizeof logged + 8;
+  EXPECT_EQ(run(code_, SYS_read, {77, to, sizeof buffer}).rax, 5u);
+  EXPECT_STREQ(buffer, "hello");
+  EXPECT_EQ(data->log_used, data->log_limit);
+  // The log is at its end: an ordinary call, which the kernel answers here.
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_read, {77, to, sizeof buffer}).rax), -EBADF);
+  EXPECT_EQ(data->log_used, data->log_limit);
+  // Another call than the log's next.
+  data->log_used = 0;
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_read, {77, to, 31}).rax), -EBADF);
+  EXPECT_EQ(data->log_used, 0u);
+}
+
+TEST_F(GateCall, WhatIsNotKnownIsMadeInTheOpen) {
+  patchPadded();
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_NONBLOCK), 0);
+  const UniqueFd from(ends[0]), into(ends[1]);
+  char byte = 0;
+  const auto fd = static_cast<uint64_t>(from.get());
+  EXPECT_EQ(
+      static_cast<int64_t>(run(code_, SYS_read, {fd, reinterpret_cast<uint64_t>(&byte), 1}).rax),
+      -EAGAIN);
+  EXPECT_EQ(run(code_, SYS_getppid, {}).rax, static_cast<uint64_t>(getppid()));
+  EXPECT_EQ(data->log_used, 0u);
+  data->log_limit = 0;
+  EXPECT_EQ(run(code_, SYS_getpid, {}).rax, static_cast<uint64_t>(getpid()));
+  EXPECT_EQ(data->log_used, 0u);
+  data->log_limit = AIRR_GATE_LOG_SIZE;
+  data->log_used = AIRR_GATE_LOG_SIZE - 8;
+  EXPECT_EQ(run(code_, SYS_getpid, {}).rax, static_cast<uint64_t>(getpid()));
+  EXPECT_EQ(data->log_used, AIRR_GATE_LOG_SIZE - 8u);
+}
+
+TEST_F(GateCall, ReadsAndClosesWhatItKnows) {
+  patchPadded();
+  const int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);  // closed by the call
+  ASSERT_GE(zero, 0);
+  const auto fd = static_cast<uint64_t>(zero);
+  std::vector<uint8_t> bytes(20000, 1);
+  const auto to = reinterpret_cast<uint64_t>(bytes.data());
+  data->files[fd] = AIRR_GATE_FILE_READ;
+  EXPECT_EQ(run(code_, SYS_read, {fd, to, bytes.size()}).rax, bytes.size());
+  EXPECT_EQ(bytes, std::vector<uint8_t>(20000, 0));
+  EXPECT_EQ(entry()->out, bytes.size());
+  data->files[fd] = AIRR_GATE_FILE_STOP;
+  const uint32_t used = data->log_used;
+  EXPECT_EQ(run(code_, SYS_lseek, {fd, 0, SEEK_SET}).rax, 0u);
+  EXPECT_GT(data->log_used, used);
+  data->files[fd] = AIRR_GATE_FILE_READ;
+  EXPECT_EQ(run(code_, SYS_close, {fd}).rax, 0u);
+  EXPECT_EQ(data->files[fd], 0);
+  EXPECT_EQ(fcntl(zero, F_GETFD), -1);
+}
+
+TEST_F(GateCall, TheMemoryThatACallReadsIsLogged) {
+  patchPadded();
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR2);
+  uint64_t former = ~0ull;
+  EXPECT_EQ(
+      run(code_, SYS_rt_sigprocmask,
+          {SIG_BLOCK, reinterpret_cast<uint64_t>(&set), reinterpret_cast<uint64_t>(&former), 8})
+          .rax,
+      0u);
+  EXPECT_EQ(memcmp(entry() + 1, &set, 8), 0);
+  EXPECT_EQ(memcmp(reinterpret_cast<const uint8_t*>(entry() + 1) + 8, &former, 8), 0);
+  sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+TEST_F(GateCall, CountersAreLoggedAndReplayed) {
+  const uint64_t instruction = reinterpret_cast<uint64_t>(code_) + 512;
+  write(patchOf({0, 0, 30, CallSite::kCounter}, instruction, 2, {}));
+  const State state = run(code_ + 512, 0x1111, {1, 2, 3, 4, 5, 6});
+  ASSERT_EQ(data->log_used, sizeof(airr_gate_entry));
+  EXPECT_EQ(entry()->number, static_cast<uint32_t>(AIRR_GATE_RDTSC));
+  EXPECT_EQ(state.rdx << 32 | state.rax, static_cast<uint64_t>(entry()->result));
+  EXPECT_EQ(state.rdi, 1u);
+  EXPECT_EQ(state.r9, 6u);
+  EXPECT_EQ(state.flags & 1, 1u);
+  for (size_t i = 0; i < state.below.size(); ++i) EXPECT_EQ(state.below[i], 0x5a5a0000 + i);
+  data->mode = AIRR_GATE_REPLAY;
+  data->log_limit = data->log_used;
+  data->log_used = 0;
+  const State again = run(code_ + 512, 0x1111, {});
+  EXPECT_EQ(again.rax, state.rax);
+  EXPECT_EQ(again.rdx, state.rdx);
+}
+
+}  // namespace
+}  // namespace airr
