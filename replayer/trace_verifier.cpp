@@ -9,10 +9,10 @@
 #include <memory>
 #include <utility>
 
-#include "recorder/epoch.h"
 #include "recorder/witness.h"
 #include "replayer/checkpoint_chain.h"
 #include "replayer/frame_scanner.h"
+#include "replayer/segment_hasher.h"
 #include "replayer/trace_reader_file.h"
 
 namespace airr {
@@ -21,113 +21,6 @@ namespace {
 // What one thread takes at a time: large enough that handing it over costs little, small enough to
 // stay in a cache between being read and being hashed.
 constexpr uint64_t kSegmentBytes = 1 << 20;
-
-// Memory that is used again, so that it is neither cleared nor mapped anew each time.
-struct Buffer {
-  std::unique_ptr<uint8_t[]> bytes;
-  size_t capacity = 0;
-
-  std::span<uint8_t> room(size_t size) {
-    if (size > capacity) {
-      bytes = std::make_unique_for_overwrite<uint8_t[]>(size);
-      capacity = size;
-    }
-    return {bytes.get(), size};
-  }
-};
-
-struct Segment {
-  Buffer buffer;
-  std::vector<ScannedFrame> frames;
-  Digest tagBefore{};
-  std::optional<EpochKey> key;  // where it begins
-};
-
-// What hashing a segment gives.
-struct Hashed {
-  struct Signed {
-    std::optional<Checkpoint> checkpoint;
-    std::vector<uint8_t> redaction;
-    Signature signature;
-  };
-  std::vector<Digest> digests;  // of the frames up to the first that is wrong
-  std::deque<Signed> signedFrames;
-  std::string fault;  // of the frame after them; empty if there is none
-};
-
-// Reads a segment's bytes and checks all that needs no other segment.
-class SegmentHasher {
- public:
-  SegmentHasher(const TraceFile& file, Segment& segment) : file_(file), segment_(segment) {}
-
-  Hashed run() {
-    Hashed result;
-    if (segment_.frames.empty()) return result;
-    start_ = segment_.frames.front().start;
-    bytes_ = segment_.buffer.room(segment_.frames.back().stop - start_);
-    file_.read(start_, bytes_);
-    std::optional<EpochKey> key = segment_.key;
-    Digest tag = segment_.tagBefore;
-    for (const ScannedFrame& frame : segment_.frames) {
-      const FrameHeader& header = frame.header;
-      const Bytes directory = at(frame.directory, header.directorySize);
-      const Bytes body = at(frame.body, header.removed ? 0 : header.bodySize);
-      const Digest digest = hash_.frame(frame.bytes, tag, directory, body);
-      if (header.type == FrameType::kRedaction) {
-        if (header.tag != Digest{}) result.fault = "a redaction has no tag";
-      } else if (key && !equal(key->tag(digest), header.tag)) {
-        result.fault = "its tag does not match";
-      } else if (const char* fault = contentFault(header, directory, body)) {
-        result.fault = fault;
-      }
-      if (!result.fault.empty()) break;
-      if (header.isSigned()) {
-        const Bytes signature = at(frame.body + header.bodySize, sizeof(Signature));
-        Hashed::Signed& one = result.signedFrames.emplace_back();
-        std::ranges::copy(signature, one.signature.begin());
-        if (header.endsEpoch()) {
-          one.checkpoint = Checkpoint::decode(header.type, body);
-          if (key) key->advance();
-        } else {
-          one.redaction.assign(body.begin(), body.end());
-        }
-      }
-      result.digests.push_back(digest);
-      tag = header.tag;
-    }
-    return result;
-  }
-
- private:
-  Bytes at(uint64_t offset, size_t size) const {
-    return Bytes(bytes_).subspan(offset - start_, size);
-  }
-
-  const char* contentFault(const FrameHeader& header, Bytes directory, Bytes body) {
-    if (header.isRemovable() && !body.empty()) {
-      bodyHash_.update(body);
-      const Digest sha256 = bodyHash_.finish();
-      if (!std::ranges::equal(sha256, directory.last(sizeof(Digest)))) {
-        return "its body has another SHA-256";
-      }
-    }
-    if (header.type == FrameType::kEvents) {
-      uint64_t events = 0;
-      for (size_t i = 0; i < directory.size(); i += Leaf::kSize) {
-        events += Leaf::decode(directory.subspan(i).first<Leaf::kSize>()).events;
-      }
-      if (events != header.eventCount) return "its leaves have another number of events";
-    }
-    return nullptr;
-  }
-
-  const TraceFile& file_;
-  Segment& segment_;
-  FrameHash hash_;
-  Sha256 bodyHash_;
-  uint64_t start_ = 0;
-  std::span<uint8_t> bytes_;
-};
 
 // Puts the segments together in their order.
 class Combiner {
@@ -143,7 +36,7 @@ class Combiner {
   }
 
   // False: something is wrong, and what follows does not matter.
-  bool take(const Segment& segment, Hashed hashed) {
+  bool take(const Segment& segment, HashedSegment hashed) {
     for (size_t i = 0; i < hashed.digests.size(); ++i) {
       if (!take(segment.frames[i], hashed.digests[i], hashed)) return false;
     }
@@ -154,10 +47,10 @@ class Combiner {
   }
 
  private:
-  bool take(const ScannedFrame& frame, const Digest& digest, Hashed& hashed) {
+  bool take(const ScannedFrame& frame, const Digest& digest, HashedSegment& hashed) {
     const FrameHeader& header = frame.header;
     if (header.isSigned()) {
-      const Hashed::Signed one = std::move(hashed.signedFrames.front());
+      const HashedSegment::Signed one = std::move(hashed.signedFrames.front());
       hashed.signedFrames.pop_front();
       if (!one.checkpoint) return takeRedaction(frame, digest, one);
       if (const char* fault = chain_.check(*one.checkpoint, digest, header.tag, one.signature)) {
@@ -191,7 +84,8 @@ class Combiner {
     return true;
   }
 
-  bool takeRedaction(const ScannedFrame& frame, const Digest& digest, const Hashed::Signed& one) {
+  bool takeRedaction(const ScannedFrame& frame, const Digest& digest,
+                     const HashedSegment::Signed& one) {
     const uint64_t sequence = frame.header.sequence;
     const auto record = decodeRedaction(sequence, one.redaction);
     if (!record) {
@@ -305,18 +199,16 @@ Verification verifyTrace(const std::string& path, const VerifyWith& with) {
 
   struct Pending {
     std::unique_ptr<Segment> segment;
-    std::future<Hashed> hashed;
+    std::future<HashedSegment> hashed;
   };
-  std::vector<Buffer> idle;
-  std::deque<Pending> pending;  // ends its threads before `file` goes
+  std::deque<Pending> pending;
+  SegmentHashers hashers(file, threads);
   Combiner combiner(file, file.key().has_value(), with.redactor, result);
   bool good = true;
   auto combineOldest = [&] {
-    Pending oldest = std::move(pending.front());
+    HashedSegment hashed = pending.front().hashed.get();
+    good = good && combiner.take(*pending.front().segment, std::move(hashed));
     pending.pop_front();
-    Hashed hashed = oldest.hashed.get();
-    good = good && combiner.take(*oldest.segment, std::move(hashed));
-    idle.push_back(std::move(oldest.segment->buffer));
   };
 
   FrameScanner scanner(file);
@@ -326,11 +218,7 @@ Verification verifyTrace(const std::string& path, const VerifyWith& with) {
   std::optional<ScannedFrame> frame;
   bool more = true;
   while (more && good) {
-    auto segment = std::make_unique<Segment>(Segment{{}, {}, tag, key});
-    if (!idle.empty()) {
-      segment->buffer = std::move(idle.back());
-      idle.pop_back();
-    }
+    auto segment = std::make_unique<Segment>(Segment{{}, tag, key});
     uint64_t size = 0;
     while (size < kSegmentBytes) {
       try {
@@ -348,11 +236,9 @@ Verification verifyTrace(const std::string& path, const VerifyWith& with) {
       if (key && frame->header.endsEpoch()) key->advance();
       segment->frames.push_back(*frame);
     }
-    auto hash = [&file, &work = *segment] { return SegmentHasher(file, work).run(); };
-    // On one thread, the scanner's window of the file is still warm when the segment is hashed.
-    const auto policy = threads > 1 ? std::launch::async : std::launch::deferred;
-    pending.push_back({std::move(segment), std::async(policy, hash)});
-    if (pending.size() >= (threads > 1 ? threads + 1 : 1)) combineOldest();
+    std::future<HashedSegment> hashed = hashers.hash(*segment);
+    pending.push_back({std::move(segment), std::move(hashed)});
+    if (pending.size() >= (threads > 1 ? 2 * threads : 1)) combineOldest();
   }
   while (!pending.empty()) combineOldest();
 
