@@ -99,11 +99,11 @@ struct AddressSpace {
     std::vector<uint8_t> former, padding;  // bytes up to and with the `syscall`; at `jump`
   };
   std::map<uint64_t, Patch> patches;
-  uint32_t trampolines = 0;                        // in use
+  uint32_t trampolines = 0;                       // in use
   std::unordered_map<uint64_t, uint8_t> siteUses;  // by the address behind the `syscall`
-  std::set<uint64_t> unpatchable;                  // the same; or patched already
-  bool logsCalls = false;                          // something was patched
-  bool gateCalls = false;                          // the gate may make calls
+  std::set<uint64_t> unpatchable;                 // the same; or patched already
+  bool logsCalls = false;                         // something was patched
+  bool gateCalls = false;                         // the gate may make calls
   // What prctl set, as the tasks are told; the kernel is not, for the mediator must go on reading
   // and mapping (PR_SET_DUMPABLE, PR_SET_MDWE).
   uint64_t dumpable = 1;
@@ -112,7 +112,7 @@ struct AddressSpace {
     return denyWriteExecute & kMdweNoInherit ? 0 : denyWriteExecute;
   }
   std::chrono::nanoseconds forcedCost{0};  // of the last forced point
-  bool yieldAsked = false;                 // the gate's yield_at is not UINT64_MAX
+  bool yieldAsked = false;  // the gate's yield_at is not UINT64_MAX
   SteadyTime lastForced{};
 };
 
@@ -176,7 +176,7 @@ struct Task {
   // Of the call at hand: what its names lead to, and whether the policy was asked and lets it run.
   std::optional<ResolvedName> names[2];
   bool decided = false;
-  bool greets = false;  // it sends the first bytes on a connection: none may change them any more
+  bool greets = false;        // it sends the first bytes on a connection: none may change them any more
   bool expectedFile = false;  // an open in the kernel has to give what names[0] is
   std::optional<std::pair<uint64_t, uint64_t>> expectedProgram;  // exec: device and inode
   bool exitLogged = false;
@@ -185,8 +185,7 @@ struct Task {
   syscalls::Call call;  // as the task made it
   const syscalls::Syscall* model = nullptr;
   uint64_t inputHash = 0;
-  std::string
-      lookedUp;  // the absolute path that the current call named, if the mediator looked it up
+  std::string lookedUp;  // the absolute path that the current call named, if the mediator looked it up
   syscalls::Lengths lengths;
   syscalls::Redirect redirect;
   Address scratch;

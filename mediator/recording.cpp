@@ -29,8 +29,8 @@
 namespace airr {
 namespace {
 
-// Signals to airr itself that are passed on to the program. Those that a terminal sends to the
-// whole foreground group reach the program without us (si_code SI_KERNEL), and are not sent twice.
+// Signals to airr itself that are passed on to the program. Those that a terminal sends to the whole
+// foreground group reach the program without us (si_code SI_KERNEL), and are not sent twice.
 volatile sig_atomic_t gForward[NSIG];
 volatile sig_atomic_t gTick;
 
@@ -45,8 +45,7 @@ constexpr long kTickNanoseconds = 5'000'000;
 // Without links, as far as it exists.
 std::string realPath(const std::string& path) {
   std::error_code error;
-  const auto real =
-      std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
   return error ? path : real.native();
 }
 
@@ -138,14 +137,12 @@ void Recording::launch() {
   header.setStackLimit(stack.rlim_cur);
   for (auto resource : {RLIMIT_AS, RLIMIT_DATA}) {
     rlimit limit{};
-    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)
-      predictMappings_ = false;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) predictMappings_ = false;
   }
   {  // so that the keys are erased before the session starts
     KeyStore keys = KeyStore::load(KeyStore::defaultPath(), true);
     if (keys.created())
-      fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n",
-              keys.path().c_str());
+      fprintf(stderr, "airr: made a new key in %s; keep it: verify needs it\n", keys.path().c_str());
     const SessionKey key = keys.sessionKey(sessionId);
     describeRecorder(header, key);
     trace_ = std::make_unique<TraceWriter>(
@@ -159,15 +156,13 @@ void Recording::launch() {
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;
   for (const GuardedPlace& place : guardedPlaces(options_.tracePath, options_.witness)) {
-    const bool readable = place.what == std::string_view("the trace") ||
-                          place.what == std::string_view("the witness");
+    const bool readable = place.what == std::string_view("the trace") || place.what == std::string_view("the witness");
     (readable ? kept : secret).push_back(realPath(place.path));
   }
-  enforcement_ =
-      std::make_unique<Enforcement>(std::move(policy), Floor(std::move(secret), std::move(kept)));
+  enforcement_ = std::make_unique<Enforcement>(
+      std::move(policy), Floor(std::move(secret), std::move(kept)));
 
-  struct stat output {
-  }, error{};
+  struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
                output.st_ino == error.st_ino;
   began_ = now_ = steadyNow();
@@ -226,8 +221,8 @@ void Recording::loop() {
 // Handles one event, or a signal to airr itself. False: there is no task left.
 //
 // Stops are waited for by waitpid, notifications by poll. While no task could make a call that is
-// notified, waitpid alone does, at half the cost. Else SIGCHLD tells poll of a stop: blocked,
-// pending from the first stop on, and taken back only when there seems to be no stop any more.
+// notified, waitpid alone does, at half the cost. Else SIGCHLD tells poll of a stop: blocked, pending
+// from the first stop on, and taken back only when there seems to be no stop any more.
 bool Recording::awaitEvent() {
   if (!notifier_ || !anyRuns()) {
     stopsMayWait_ = true;
@@ -286,7 +281,8 @@ void Recording::takeNotification() {
   if (!call) return;
   Task* task = findTask(call->tid);
   if (task == nullptr)
-    throw Error(ExitCode::kFailure, "a call of an unknown task " + std::to_string(raw(call->tid)));
+    throw Error(ExitCode::kFailure,
+                "a call of an unknown task " + std::to_string(raw(call->tid)));
   dispatch(*task, task->tracee.notified(*notifier_, *call));
 }
 
@@ -324,8 +320,7 @@ void Recording::handleStop(Task& task, const Stop& stop) {
       throw Error(ExitCode::kFailure,
                   "this host cannot enforce policy '" + enforcement_->policy().name() +
                       "': the kernel gives no seccomp user notification here",
-                  "record outside of other sandboxes, or with --policy observe; `airr doctor` "
-                  "shows what there is");
+                  "record outside of other sandboxes, or with --policy observe; `airr doctor` shows what there is");
     task.entry = task.tracee.callInfo();
     task.call = task.entry.call;
     task.model = syscalls::find(task.call.number);
@@ -341,10 +336,8 @@ void Recording::handleStop(Task& task, const Stop& stop) {
     case Stop::Kind::kSyscallExit:
       if (task.state == TaskState::kBlocked) return makeReady(task, Continuation::kFinishCall);
       return finishCall(task);
-    case Stop::Kind::kSignal:
-      return onSignal(task, stop);
-    case Stop::Kind::kGroupStop:
-      return onGroupStop(task, stop);
+    case Stop::Kind::kSignal: return onSignal(task, stop);
+    case Stop::Kind::kGroupStop: return onGroupStop(task, stop);
     case Stop::Kind::kInterrupt:
       if (task.state == TaskState::kStopped) return makeReady(task, Continuation::kResume);
       if (task.forceRequested) return onForcedStop(task);
@@ -352,14 +345,10 @@ void Recording::handleStop(Task& task, const Stop& stop) {
     case Stop::Kind::kOther:
       return task.tracee.resume(task.state == TaskState::kRunning ? Resume::kContinue
                                                                   : Resume::kToSyscallExit);
-    case Stop::Kind::kSpawn:
-      return onSpawn(task, stop);
-    case Stop::Kind::kExec:
-      return onExec(task, stop);
-    case Stop::Kind::kExit:
-      return onExitStop(task, stop);
-    case Stop::Kind::kEnded:
-      return onEnded(task, static_cast<int>(stop.message));
+    case Stop::Kind::kSpawn: return onSpawn(task, stop);
+    case Stop::Kind::kExec: return onExec(task, stop);
+    case Stop::Kind::kExit: return onExitStop(task, stop);
+    case Stop::Kind::kEnded: return onEnded(task, static_cast<int>(stop.message));
   }
 }
 
@@ -394,8 +383,9 @@ void Recording::finish() {
   if (launchError_ != 0) return;
   auto event = trace_->begin();
   event.setTask(raw(TaskId::kSession));
-  event.setTime(
-      std::chrono::duration_cast<std::chrono::microseconds>(steadyNow() - began_).count());
+  event.setTime(std::chrono::duration_cast<std::chrono::microseconds>(
+                    steadyNow() - began_)
+                    .count());
   auto end = event.initSessionEnd();
   end.setStatus(rootStatus_);
   end.setEvents(trace_->eventCount() + 1);

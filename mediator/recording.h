@@ -59,8 +59,7 @@ class Recording {
   void drainGate(Task&, bool toLastCall = false);
   bool drainCalls(Task&, uint32_t used, uint32_t readings, uint32_t& written);
   void writeReadings(Task&, uint32_t from, uint32_t to);
-  bool noteGateCall(Task&, const airr_gate_entry&, std::span<const uint8_t> in,
-                    std::span<const uint8_t> out);
+  bool noteGateCall(Task&, const airr_gate_entry&, std::span<const uint8_t> in, std::span<const uint8_t> out);
   void armGate(Task&, bool armed);
   void allowGateCalls(Task&, bool allowed);
   bool mayUseGate(const Task&) const;
@@ -68,8 +67,7 @@ class Recording {
   void noteOpenFile(Task&, int fd);
   void forgetGateFiles(Task&, uint64_t first, uint64_t last);
   const std::vector<CallSite>& findProgramCalls(int file, uint32_t blob);
-  void noteProgram(Task&, int file, uint32_t blob, uint64_t start, uint64_t length,
-                   uint64_t offset);
+  void noteProgram(Task&, int file, uint32_t blob, uint64_t start, uint64_t length, uint64_t offset);
   // An executable mapping that a new image begins with; what is known of its file is known already.
   struct ImageFile {
     uint64_t start = 0, length = 0, offset = 0;
@@ -127,8 +125,7 @@ class Recording {
   struct Subject;
   bool decide(Task&);
   bool decideExec(Task&, Subject&);
-  schema::Decision::Approved approval(const Subject&, const policies::Decision&,
-                                      const std::string& reason);
+  schema::Decision::Approved approval(const Subject&, const policies::Decision&, const std::string& reason);
   bool decideMessages(Task&, Subject&);
   static std::string describeMessageName(Task&, const msghdr&);
   bool judge(Task&, Subject&);
@@ -248,15 +245,15 @@ class Recording {
   std::string program_;
   std::unique_ptr<TraceWriter> trace_;
   std::map<pid_t, std::unique_ptr<Task>> tasks_;  // alive, by tid
-  std::map<pid_t, int> early_;                    // first stops of tasks not yet announced
-  std::vector<std::unique_ptr<Task>> graves_;     // dead in this round, still referenced
+  std::map<pid_t, int> early_;                     // first stops of tasks not yet announced
+  std::vector<std::unique_ptr<Task>> graves_;      // dead in this round, still referenced
   std::vector<std::shared_ptr<Domain>> domains_;
   std::vector<std::weak_ptr<SharedObjectState>> sharedObjects_;
   std::map<uint32_t, std::vector<FileTrapSite>> trapSitesOfBlob_;
   std::unique_ptr<FileNotes> programNotes_;  // where program files have them
   std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
   std::unique_ptr<FileNotes> callNotes_;
-  bool counterTraps_ = false;  // PR_SET_TSC works here
+  bool counterTraps_ = false;    // PR_SET_TSC works here
   bool patchesAtStart_ = true;
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
@@ -265,17 +262,17 @@ class Recording {
   bool bootstrapping_ = true;
   int launchError_ = 0;
   std::optional<CallNotifier> notifier_;
-  UniqueFd childSignals_;     // readable after a stop or an end
+  UniqueFd childSignals_;    // readable after a stop or an end
   bool stopsMayWait_ = true;  // whether waitpid could have one
   // Whether what mprotect, munmap and the like will answer is known before. Not with limits on the
   // address space, or where memory is locked, sealed or of huge pages.
   bool predictMappings_ = true;
   int launchPipe_ = -1;
   SteadyTime began_;
-  SteadyTime now_;                // when the stop at hand was seen
-  std::vector<Region> regions_;   // scratch for region lists
-  std::vector<uint8_t> bytes_;    // scratch for memory
-  std::vector<uint8_t> gateLog_;  // scratch for the gate's log
+  SteadyTime now_;  // when the stop at hand was seen
+  std::vector<Region> regions_;      // scratch for region lists
+  std::vector<uint8_t> bytes_;       // scratch for memory
+  std::vector<uint8_t> gateLog_;     // scratch for the gate's log
   // Writes to a standard stream happen one at a time, so that their order is the order of events.
   struct StreamTurn {
     Task* writer = nullptr;
@@ -284,7 +281,7 @@ class Recording {
   StreamTurn streams_[2];
   bool oneStream_ = false;  // output and error are the same file
   uint64_t forcedCounts_[3] = {};
-  std::vector<uint64_t> affinity_;  // the mask that tracees see when pinned
+  std::vector<uint64_t> affinity_;   // the mask that tracees see when pinned
 };
 
 }  // namespace airr

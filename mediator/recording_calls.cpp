@@ -61,8 +61,7 @@ std::string givenAddress(Tracee& tracee, const syscalls::Call& call) {
       at = reinterpret_cast<uint64_t>(message.msg_name), size = message.msg_namelen;
       break;
     }
-    default:
-      break;
+    default: break;
   }
   uint8_t address[sizeof(sockaddr_storage)];
   if (at == 0 || size > sizeof address || !tracee.read({at}, address, size)) return {};
@@ -78,16 +77,14 @@ bool hasEffect(const syscalls::Syscall& model, const syscalls::Call& call) {
     case Authority::kSpawn:
     case Authority::kCode:
       return false;
-    case Authority::kDevice:
-      return false;
+    case Authority::kDevice: return false;
     case Authority::kOpen: {
       uint64_t flags = call.number == SYS_open     ? call.arguments[1]
                        : call.number == SYS_openat ? call.arguments[2]
                                                    : uint64_t{O_RDWR};
       return (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) != 0;
     }
-    default:
-      return true;
+    default: return true;
   }
 }
 
@@ -118,8 +115,7 @@ void Recording::enterCall(Task& task) {
 
   if (task.entry.filterData == static_cast<uint32_t>(FilterData::kForeignTable))
     return refuse(task, ENOSYS, "int 0x80");
-  if (task.entry.filterData == static_cast<uint32_t>(FilterData::kX32))
-    return refuse(task, ENOSYS, "x32");
+  if (task.entry.filterData == static_cast<uint32_t>(FilterData::kX32)) return refuse(task, ENOSYS, "x32");
   if (task.call.number == AIRR_SYSCALL) return onShim(task);
   task.model = syscalls::find(task.call.number);
   if (task.model == nullptr) return refuse(task, ENOSYS, "unknown syscall");
@@ -129,23 +125,17 @@ void Recording::enterCall(Task& task) {
   if (int error = syscalls::refusedOperation(*task.model, task.call, &why); error != 0)
     return refuse(task, error, why);
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
-  if (task.model->treatment == Treatment::kMemory && !task.space->patches.empty())
-    unpatchChanged(task);
+  if (task.model->treatment == Treatment::kMemory && !task.space->patches.empty()) unpatchChanged(task);
 
   if (!decide(task)) return;
 
   requeueStash(task);
   switch (task.model->treatment) {
-    case Treatment::kSpawn:
-      return startSpawn(task);
-    case Treatment::kExec:
-      return startExec(task);
-    case Treatment::kExit:
-      return startExit(task);
-    case Treatment::kSignalReturn:
-      return startSignalReturn(task);
-    default:
-      break;
+    case Treatment::kSpawn: return startSpawn(task);
+    case Treatment::kExec: return startExec(task);
+    case Treatment::kExit: return startExit(task);
+    case Treatment::kSignalReturn: return startSignalReturn(task);
+    default: break;
   }
   hashInputs(task);
   if (task.decided && perform(task)) return;
@@ -223,8 +213,7 @@ void Recording::startCall(Task& task) {
         return refuse(task, EINVAL, "data moved inside the kernel would not be on record");
       break;
     }
-    default:
-      break;
+    default: break;
   }
   task.releasable = !task.greets && syscalls::mayBlock(*task.model, task.outputCall);
   if (task.releasable && !task.restartable && task.space->domain->tasks > 1) {
@@ -233,7 +222,8 @@ void Recording::startCall(Task& task) {
       size = std::min(size, kMostScratch);
       task.scratch = task.space->scratch.allocate(size);
       if (task.scratch)
-        task.redirect = syscalls::redirect(*task.model, task.call, task.tracee, task.scratch, size);
+        task.redirect =
+            syscalls::redirect(*task.model, task.call, task.tracee, task.scratch, size);
       // Without scratch the kernel would write while siblings run, so the baton stays here.
       if (!task.redirect.active) task.releasable = false;
     }
@@ -286,8 +276,9 @@ void Recording::finishCall(Task& task) {
     r.rdi = a[0], r.rsi = a[1], r.rdx = a[2], r.r10 = a[3], r.r8 = a[4], r.r9 = a[5];
     task.tracee.setRegisters(r);
   }
-  if (task.redirect.active && !syscalls::copyBack(*task.outputModel, task.outputCall, task.redirect,
-                                                  result, task.lengths, task.tracee)) {
+  if (task.redirect.active &&
+      !syscalls::copyBack(*task.outputModel, task.outputCall, task.redirect, result, task.lengths,
+                          task.tracee)) {
     result = -EFAULT;
     Registers r = task.tracee.registers();
     r.rax = static_cast<uint64_t>(result);
@@ -306,8 +297,7 @@ void Recording::finishCall(Task& task) {
   noteNames(task, call.asReader());
   if (result >= 0) noteResult(task, call, result);
   // What a name led to is known only now.
-  const bool opened =
-      task.model != nullptr && task.model->authority == Authority::kOpen && result >= 0;
+  const bool opened = task.model != nullptr && task.model->authority == Authority::kOpen && result >= 0;
   if (!task.entered || opened)
     if (std::string path = describePath(task, result); !path.empty()) call.setPath(path);
   if (!task.entered) {
@@ -333,11 +323,11 @@ void Recording::fillOutputs(Task& task, Syscall::Builder call, int64_t result) {
   std::erase_if(regions_, [](const Region& region) { return region.length == 0; });
   if (regions_.empty()) return;
   auto writes = call.initWrites(static_cast<unsigned>(regions_.size()));
-  for (unsigned i = 0; i < regions_.size(); ++i) fillWrite(task.tracee, writes[i], regions_[i]);
+  for (unsigned i = 0; i < regions_.size(); ++i)
+    fillWrite(task.tracee, writes[i], regions_[i]);
 }
 
-void Recording::fillWrite(Tracee& tracee, schema::MemoryWrite::Builder write,
-                          const Region& region) {
+void Recording::fillWrite(Tracee& tracee, schema::MemoryWrite::Builder write, const Region& region) {
   write.setAddress(region.start.value);
   if (region.length < kBlobThreshold) {
     auto bytes = write.initBytes(static_cast<unsigned>(region.length));
@@ -385,15 +375,9 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_rt_sigaction:
       if (a[1] != 0 && a[0] < 65) task.tracee.readValue({a[1]}, task.actions->of[a[0]]);
       break;
-    case SYS_rt_sigprocmask:
-      noteSignalMask(task);
-      break;
-    case SYS_set_tid_address:
-      task.clearChildTid = a[0];
-      break;
-    case SYS_set_robust_list:
-      task.robustList = a[0];
-      break;
+    case SYS_rt_sigprocmask: noteSignalMask(task); break;
+    case SYS_set_tid_address: task.clearChildTid = a[0]; break;
+    case SYS_set_robust_list: task.robustList = a[0]; break;
     case SYS_mmap:
     case SYS_munmap:
     case SYS_mprotect:
@@ -412,19 +396,14 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_prlimit64:
       if (a[2] != 0) predictMappings_ = false;
       break;
-    default:
-      break;
+    default: break;
   }
 }
 
 void Recording::noteResult(Task& task, Syscall::Builder call, int64_t result) {
   switch (task.call.number) {
-    case SYS_mmap:
-      noteMapping(task, call, result);
-      break;
-    case SYS_mprotect:
-      noteProtection(task, call);
-      break;
+    case SYS_mmap: noteMapping(task, call, result); break;
+    case SYS_mprotect: noteProtection(task, call); break;
     case SYS_sendfile:
     case SYS_copy_file_range:
     case SYS_splice:
@@ -433,23 +412,21 @@ void Recording::noteResult(Task& task, Syscall::Builder call, int64_t result) {
     case SYS_open:
     case SYS_openat:
     case SYS_creat:
-    case SYS_openat2:
-      recordFormerContent(task, call, result);
-      break;
-    default:
-      break;
+    case SYS_openat2: recordFormerContent(task, call, result); break;
+    default: break;
   }
   if (!sharedObjects_.empty()) noteSharedWrite(task, call, result);
 }
 
-// Which of the session's standard streams a descriptor is: the same open file description
-// (kcmp(2)), or the same pipe, socket or terminal opened anew.
+// Which of the session's standard streams a descriptor is: the same open file description (kcmp(2)),
+// or the same pipe, socket or terminal opened anew.
 uint8_t Recording::standardStream(Task& task, int fd) {
   const pid_t tid = raw(task.tracee.tid());
-  auto same = [&](int own) { return syscall(SYS_kcmp, getpid(), tid, KCMP_FILE, own, fd) == 0; };
+  auto same = [&](int own) {
+    return syscall(SYS_kcmp, getpid(), tid, KCMP_FILE, own, fd) == 0;
+  };
   const bool output = same(1), error = same(2);
-  if (output && error)
-    return static_cast<uint8_t>(fd == 2 ? Syscall::Stream::ERROR : Syscall::Stream::OUTPUT);
+  if (output && error) return static_cast<uint8_t>(fd == 2 ? Syscall::Stream::ERROR : Syscall::Stream::OUTPUT);
   if (output) return static_cast<uint8_t>(Syscall::Stream::OUTPUT);
   if (error) return static_cast<uint8_t>(Syscall::Stream::ERROR);
   return static_cast<uint8_t>(Syscall::Stream::NONE);
@@ -522,14 +499,11 @@ void Recording::recordPayload(Task& task, Syscall::Builder call, int64_t result)
   }
 }
 
-// What a file held before the session may change it, so that replay can tell what the session
-// wrote.
+// What a file held before the session may change it, so that replay can tell what the session wrote.
 void Recording::recordFormerContent(Task& task, Syscall::Builder call, int64_t result) {
   constexpr off_t kMostContent = 64 << 20;
   const uint64_t* a = task.call.arguments;
-  uint64_t flags = task.call.number == SYS_open     ? a[1]
-                   : task.call.number == SYS_openat ? a[2]
-                                                    : O_TRUNC;
+  uint64_t flags = task.call.number == SYS_open ? a[1] : task.call.number == SYS_openat ? a[2] : O_TRUNC;
   if (task.call.number == SYS_openat2 && !task.tracee.readValue({a[2]}, flags)) return;
   if ((flags & O_ACCMODE) == O_RDONLY || (flags & (O_TRUNC | O_PATH | O_DIRECTORY)) != 0) return;
   const std::string link = procFd(task.tracee.tid(), static_cast<int>(result));
@@ -547,7 +521,8 @@ void Recording::recordFormerContent(Task& task, Syscall::Builder call, int64_t r
 }
 
 int64_t Recording::filePosition(Tid tid, int fd) {
-  const std::string path = "/proc/" + std::to_string(raw(tid)) + "/fdinfo/" + std::to_string(fd);
+  const std::string path =
+      "/proc/" + std::to_string(raw(tid)) + "/fdinfo/" + std::to_string(fd);
   UniqueFd info(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char text[64] = {};
   if (!info || read(info.get(), text, sizeof text - 1) <= 5) return 0;

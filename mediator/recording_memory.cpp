@@ -236,9 +236,8 @@ std::vector<FileTrapSite> Recording::findTrapSites(int file) {
 // answers. Returns the addresses that were changed.
 const std::vector<FileTrapSite>& Recording::findProgramTraps(int file, uint32_t blob) {
   const auto known = trapSitesOfBlob_.find(blob);
-  return known != trapSitesOfBlob_.end()
-             ? known->second
-             : trapSitesOfBlob_.emplace(blob, findTrapSites(file)).first->second;
+  return known != trapSitesOfBlob_.end() ? known->second
+                                         : trapSitesOfBlob_.emplace(blob, findTrapSites(file)).first->second;
 }
 
 std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t blob, uint64_t start,
@@ -345,9 +344,8 @@ void Recording::noteMappingCall(Task& task, int64_t result) {
 void Recording::noteUnmapping(AddressSpace& space, uint64_t start, uint64_t length) {
   const uint64_t end = start + pageCeil(length);
   space.trapSites.erase(space.trapSites.lower_bound(start), space.trapSites.lower_bound(end));
-  std::erase_if(space.programs, [&](const auto& program) {
-    return program.first < end && program.second.end > start;
-  });
+  std::erase_if(space.programs,
+                [&](const auto& program) { return program.first < end && program.second.end > start; });
   std::map<uint64_t, SharedMapping> kept;
   for (auto& [from, mapping] : space.sharedMappings) {
     if (mapping.end <= start || from >= end) {

@@ -58,45 +58,28 @@ bool follows(const syscalls::Call& call, unsigned which) {
     case SYS_lsetxattr:
     case SYS_lgetxattr:
     case SYS_llistxattr:
-    case SYS_lremovexattr:
-      return false;
-    case SYS_linkat:
-      return which == 0 && (a[4] & AT_SYMLINK_FOLLOW) != 0;
-    case SYS_open:
-      return opens(a[1]);
-    case SYS_openat:
-      return opens(a[2]);
-    case SYS_newfstatat:
-      return unless(a[3]);
-    case SYS_statx:
-      return unless(a[2]);
-    case SYS_fchownat:
-      return unless(a[4]);
-    case SYS_utimensat:
-      return unless(a[3]);
-    case SYS_execveat:
-      return unless(a[4]);
-    default:
-      return true;
+    case SYS_lremovexattr: return false;
+    case SYS_linkat: return which == 0 && (a[4] & AT_SYMLINK_FOLLOW) != 0;
+    case SYS_open: return opens(a[1]);
+    case SYS_openat: return opens(a[2]);
+    case SYS_newfstatat: return unless(a[3]);
+    case SYS_statx: return unless(a[2]);
+    case SYS_fchownat: return unless(a[4]);
+    case SYS_utimensat: return unless(a[3]);
+    case SYS_execveat: return unless(a[4]);
+    default: return true;
   }
 }
 
 policies::FileKind kindOf(mode_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR:
-      return policies::FileKind::kDirectory;
-    case S_IFLNK:
-      return policies::FileKind::kSymlink;
-    case S_IFIFO:
-      return policies::FileKind::kFifo;
-    case S_IFSOCK:
-      return policies::FileKind::kSocket;
-    case S_IFCHR:
-      return policies::FileKind::kCharacterDevice;
-    case S_IFBLK:
-      return policies::FileKind::kBlockDevice;
-    default:
-      return policies::FileKind::kRegular;
+    case S_IFDIR: return policies::FileKind::kDirectory;
+    case S_IFLNK: return policies::FileKind::kSymlink;
+    case S_IFIFO: return policies::FileKind::kFifo;
+    case S_IFSOCK: return policies::FileKind::kSocket;
+    case S_IFCHR: return policies::FileKind::kCharacterDevice;
+    case S_IFBLK: return policies::FileKind::kBlockDevice;
+    default: return policies::FileKind::kRegular;
   }
 }
 
@@ -203,24 +186,19 @@ void Recording::lookUpNames(Task& task) {
 
 std::string Recording::ownPathOf(int fd) {
   char target[PATH_MAX];
-  const ssize_t n =
-      readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
+  const ssize_t n = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
   return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
 }
 
 bool Recording::writesByOpening(const syscalls::Call& call) {
   constexpr uint64_t kWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
   switch (call.number) {
-    case SYS_open:
-      return (call.arguments[1] & kWriting) != 0;
-    case SYS_openat:
-      return (call.arguments[2] & kWriting) != 0;
+    case SYS_open: return (call.arguments[1] & kWriting) != 0;
+    case SYS_openat: return (call.arguments[2] & kWriting) != 0;
     case SYS_creat:
     case SYS_openat2:
-    case SYS_open_by_handle_at:
-      return true;
-    default:
-      return false;
+    case SYS_open_by_handle_at: return true;
+    default: return false;
   }
 }
 
@@ -229,12 +207,9 @@ static bool concernsFloor(const syscalls::Syscall& model, const syscalls::Call& 
   switch (model.authority) {
     case Authority::kModify:
     case Authority::kSignal:
-    case Authority::kConnect:
-      return true;
-    case Authority::kOpen:
-      return writes;
-    default:
-      return call.number == SYS_prlimit64;
+    case Authority::kConnect: return true;
+    case Authority::kOpen: return writes;
+    default: return call.number == SYS_prlimit64;
   }
 }
 
@@ -251,45 +226,23 @@ void Recording::describeDescriptor(Task& task, Subject& subject) {
     socklen_t size = sizeof value;
     if (own && getsockopt(own.get(), SOL_SOCKET, SO_DOMAIN, &value, &size) == 0) {
       switch (value) {
-        case AF_INET:
-          facts.family = policies::Family::kInet;
-          break;
-        case AF_INET6:
-          facts.family = policies::Family::kInet6;
-          break;
-        case AF_UNIX:
-          facts.family = policies::Family::kUnix;
-          break;
-        case AF_NETLINK:
-          facts.family = policies::Family::kNetlink;
-          break;
-        case AF_PACKET:
-          facts.family = policies::Family::kPacket;
-          break;
-        case AF_VSOCK:
-          facts.family = policies::Family::kVsock;
-          break;
-        default:
-          facts.family = policies::Family::kOther;
+        case AF_INET: facts.family = policies::Family::kInet; break;
+        case AF_INET6: facts.family = policies::Family::kInet6; break;
+        case AF_UNIX: facts.family = policies::Family::kUnix; break;
+        case AF_NETLINK: facts.family = policies::Family::kNetlink; break;
+        case AF_PACKET: facts.family = policies::Family::kPacket; break;
+        case AF_VSOCK: facts.family = policies::Family::kVsock; break;
+        default: facts.family = policies::Family::kOther;
       }
     }
     size = sizeof value;
     if (own && getsockopt(own.get(), SOL_SOCKET, SO_TYPE, &value, &size) == 0) {
       switch (value) {
-        case SOCK_STREAM:
-          facts.socketType = policies::SocketType::kStream;
-          break;
-        case SOCK_DGRAM:
-          facts.socketType = policies::SocketType::kDatagram;
-          break;
-        case SOCK_SEQPACKET:
-          facts.socketType = policies::SocketType::kSequential;
-          break;
-        case SOCK_RAW:
-          facts.socketType = policies::SocketType::kRaw;
-          break;
-        default:
-          facts.socketType = policies::SocketType::kOther;
+        case SOCK_STREAM: facts.socketType = policies::SocketType::kStream; break;
+        case SOCK_DGRAM: facts.socketType = policies::SocketType::kDatagram; break;
+        case SOCK_SEQPACKET: facts.socketType = policies::SocketType::kSequential; break;
+        case SOCK_RAW: facts.socketType = policies::SocketType::kRaw; break;
+        default: facts.socketType = policies::SocketType::kOther;
       }
     }
     return;
@@ -311,8 +264,8 @@ std::optional<pid_t> Recording::namedProcess(const Task& task) {
   return std::nullopt;
 }
 
-// Whether all processes that a signal or an inspection reaches are the session's. Group and
-// everybody mean those of the session (killForTask).
+// Whether all processes that a signal or an inspection reaches are the session's. Group and everybody
+// mean those of the session (killForTask).
 bool Recording::isInside(const Task& task) const {
   const auto target = namedProcess(task);
   if (!target) return false;
@@ -362,11 +315,9 @@ bool Recording::decide(Task& task) {
   Subject subject;
   lookUpNames(task);
   // A name that leads nowhere gives nothing to decide on.
-  if (authority == Authority::kExecute && task.names[0] && task.names[0]->error == 0 &&
-      !task.names[0]->exists())
+  if (authority == Authority::kExecute && task.names[0] && task.names[0]->error == 0 && !task.names[0]->exists())
     task.names[0]->error = ENOENT;
-  if (authority == Authority::kOpen || authority == Authority::kModify ||
-      authority == Authority::kExecute) {
+  if (authority == Authority::kOpen || authority == Authority::kModify || authority == Authority::kExecute) {
     for (const auto& name : task.names) {
       if (!name || name->error == 0) continue;
       hashInputs(task);
@@ -391,11 +342,9 @@ bool Recording::decide(Task& task) {
   subject.facts.targetIsInside = isInside(task);
   facts::actionsOf(subject.facts, subject.actions);
   if (subject.actions.count == 0) return true;
-  if (authority == Authority::kConnect && !noteSocketUse(task, &subject.actions.action[0]))
-    return false;
-  const bool fastOpen =
-      (task.call.number == SYS_sendto && (task.call.arguments[3] & MSG_FASTOPEN) != 0) ||
-      (task.call.number == SYS_sendmsg && (task.call.arguments[2] & MSG_FASTOPEN) != 0);
+  if (authority == Authority::kConnect && !noteSocketUse(task, &subject.actions.action[0])) return false;
+  const bool fastOpen = (task.call.number == SYS_sendto && (task.call.arguments[3] & MSG_FASTOPEN) != 0) ||
+                        (task.call.number == SYS_sendmsg && (task.call.arguments[2] & MSG_FASTOPEN) != 0);
   for (unsigned i = 0; i < subject.actions.count; ++i) {
     Action& action = subject.actions.action[i];
     const bool isSecond = i == 1 && task.names[1].has_value();
@@ -411,15 +360,13 @@ bool Recording::decide(Task& task) {
 // Each message may go to another address.
 bool Recording::decideMessages(Task& task, Subject& subject) {
   constexpr uint64_t kMostMessages = 1024;  // UIO_MAXIOV, as the kernel cuts it (sendmmsg(2))
-  const uint64_t count =
-      std::min<uint64_t>(static_cast<uint32_t>(task.call.arguments[2]), kMostMessages);
+  const uint64_t count = std::min<uint64_t>(static_cast<uint32_t>(task.call.arguments[2]), kMostMessages);
   describeDescriptor(task, subject);
   subject.facts.call.number = SYS_sendmsg;
   if (!noteSocketUse(task, nullptr)) return false;
   for (uint64_t i = 0; i < count; ++i) {
     mmsghdr message{};
-    if (!task.tracee.readValue({task.call.arguments[1] + i * sizeof message}, message))
-      return true;  // EFAULT
+    if (!task.tracee.readValue({task.call.arguments[1] + i * sizeof message}, message)) return true;  // EFAULT
     subject.address = describeMessageName(task, message.msg_hdr);
     subject.facts.path = subject.address;
     facts::actionsOf(subject.facts, subject.actions);
@@ -438,10 +385,9 @@ bool Recording::decideExec(Task& task, Subject& subject) {
   subject.arguments = readArguments(task, task.call.arguments[byDescriptor ? 2 : 1]);
   subject.argumentViews = views(subject.arguments);
   action.setArguments(subject.argumentViews);
-  const bool classified =
-      enforcement_->uses(Fact::kClass) || enforcement_->uses(Fact::kShellCommands) ||
-      enforcement_->uses(Fact::kShellReads) || enforcement_->uses(Fact::kShellWrites) ||
-      enforcement_->uses(Fact::kShellUnparseable);
+  const bool classified = enforcement_->uses(Fact::kClass) || enforcement_->uses(Fact::kShellCommands) ||
+                          enforcement_->uses(Fact::kShellReads) || enforcement_->uses(Fact::kShellWrites) ||
+                          enforcement_->uses(Fact::kShellUnparseable);
   if (classified) subject.invocation.describe(action);
   addProcessFacts(task, subject);
   if (!task.names[0] || !task.names[0]->exists()) return judge(task, subject);
@@ -494,8 +440,7 @@ bool Recording::judge(Task& task, Subject& subject) {
     Action& action = subject.actions.action[i];
     const std::optional<ResolvedName>& name = task.names[i == 1 && task.names[1] ? 1 : 0];
     if (forbidden == nullptr)
-      forbidden =
-          enforcement_->floor().forbids(action, name && name->exists() ? &name->status : nullptr);
+      forbidden = enforcement_->floor().forbids(action, name && name->exists() ? &name->status : nullptr);
     if (forbidden == nullptr && action.has(Fact::kInside) && namedProcess(task) == getpid())
       forbidden = "the mediator is out of a session's reach";
     enforcement_->policy().evaluate(action, decisions[i]);
@@ -505,8 +450,7 @@ bool Recording::judge(Task& task, Subject& subject) {
   schema::Decision::Approved approved = schema::Decision::Approved::NOT_ASKED;
   bool runs = forbidden == nullptr && decision.runs();
   // A program runs read-only; a write does not.
-  const bool cannotWrite =
-      decision.verdict == Verdict::kReadOnly && task.model->authority != Authority::kExecute;
+  const bool cannotWrite = decision.verdict == Verdict::kReadOnly && task.model->authority != Authority::kExecute;
   if (cannotWrite) runs = false;
   std::string reason;
   if (forbidden != nullptr) {
@@ -516,8 +460,7 @@ bool Recording::judge(Task& task, Subject& subject) {
   }
   if (runs && decision.verdict == Verdict::kApprove) {
     approved = approval(subject, decision, reason);
-    runs = approved == schema::Decision::Approved::YES ||
-           approved == schema::Decision::Approved::EARLIER;
+    runs = approved == schema::Decision::Approved::YES || approved == schema::Decision::Approved::EARLIER;
     if (approved == schema::Decision::Approved::NO_ANSWER) reason += " (nobody answered)";
     if (approved == schema::Decision::Approved::NO) reason += " (denied at the terminal)";
   }
@@ -529,18 +472,16 @@ bool Recording::judge(Task& task, Subject& subject) {
   }
   const bool effects = decision.labels != 0 || decision.degrade != 0 || decision.restrictions != 0;
   // What a host was called when it was decided on is known now only.
-  const bool named =
-      std::any_of(subject.actions.action, subject.actions.action + subject.actions.count,
-                  [](const Action& action) { return action.has(Fact::kHostNames); });
+  const bool named = std::any_of(subject.actions.action, subject.actions.action + subject.actions.count,
+                                 [](const Action& action) { return action.has(Fact::kHostNames); });
   const bool matters = !runs || killed || effects || named || task.greets ||
-                       decision.verdict != Verdict::kAllow ||
-                       task.model->authority == Authority::kExecute;
+                       decision.verdict != Verdict::kAllow || task.model->authority == Authority::kExecute;
   if (matters) {
     auto event = beginEvent(task);
     auto record = event.initDecision();
     record.setSyscall(static_cast<uint16_t>(task.call.number));
-    record.setVerdict(static_cast<schema::Decision::Verdict>(
-        forbidden != nullptr ? Verdict::kBlocked : decision.verdict));
+    record.setVerdict(static_cast<schema::Decision::Verdict>(forbidden != nullptr ? Verdict::kBlocked
+                                                                                : decision.verdict));
     auto list = record.initActions(subject.actions.count);
     for (unsigned i = 0; i < subject.actions.count; ++i) {
       policies::write(subject.actions.action[i], decisions[i], enforcement_->policy(), list[i]);
@@ -558,10 +499,9 @@ bool Recording::judge(Task& task, Subject& subject) {
     task.decided = enforcement_->decides();
     return true;
   }
-  enforcement_->report(
-      std::string(policies::toString(forbidden != nullptr ? Verdict::kBlocked : decision.verdict)) +
-      ": " + policies::describe(subject.actions.action[strictest], enforcement_->policy()) + ": " +
-      reason);
+  enforcement_->report(std::string(policies::toString(forbidden != nullptr ? Verdict::kBlocked : decision.verdict)) +
+                       ": " + policies::describe(subject.actions.action[strictest], enforcement_->policy()) +
+                       ": " + reason);
   refuse(task, error, reason.c_str());
   return false;
 }
@@ -585,16 +525,14 @@ schema::Decision::Approved Recording::approval(const Subject& subject, const Dec
       if (decision.approval.expires.count() > 0)
         approvals_[digest] = steadyNow() + decision.approval.expires;
       return schema::Decision::Approved::YES;
-    case Answer::kNo:
-      return schema::Decision::Approved::NO;
-    case Answer::kNone:
-      break;
+    case Answer::kNo: return schema::Decision::Approved::NO;
+    case Answer::kNone: break;
   }
   return schema::Decision::Approved::NO_ANSWER;
 }
 
-// kill(2) to a group that the mediator is in, or to everybody, is for the session's processes
-// alone. True: the task has its answer.
+// kill(2) to a group that the mediator is in, or to everybody, is for the session's processes alone.
+// True: the task has its answer.
 bool Recording::killForTask(Task& task) {
   const auto target = static_cast<pid_t>(task.call.arguments[0]);
   const auto signal = static_cast<int>(task.call.arguments[1]);
@@ -629,8 +567,8 @@ bool Recording::killForTask(Task& task) {
   return true;
 }
 
-// Right after exec, before the program's first instruction: the names that the decision was about
-// may have been changed by another process since.
+// Right after exec, before the program's first instruction: the names that the decision was about may
+// have been changed by another process since.
 void Recording::checkProgram(Task& task) {
   struct stat status {};
   const std::string link = "/proc/" + std::to_string(raw(task.tracee.tid())) + "/exe";
@@ -652,15 +590,12 @@ void Recording::checkOpened(Task& task, int fd) {
   const struct stat& expected = task.names[0]->status;
   const std::string link =
       "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
-  if (stat(link.c_str(), &status) == 0 && status.st_dev == expected.st_dev &&
-      status.st_ino == expected.st_ino)
-    return;
+  if (stat(link.c_str(), &status) == 0 && status.st_dev == expected.st_dev && status.st_ino == expected.st_ino) return;
   // A terminal's multiplexer and the like give another object for each opening.
   if (S_ISCHR(status.st_mode) && status.st_rdev == expected.st_rdev) return;
   kill(raw(task.tracee.tid()), SIGKILL);
   throw Error(ExitCode::kFailure,
-              "process " + std::to_string(raw(task.process->pid)) +
-                  " did not open the file that was decided on",
+              "process " + std::to_string(raw(task.process->pid)) + " did not open the file that was decided on",
               "another process changed what its name leads to; the session was ended");
 }
 

@@ -35,12 +35,9 @@ struct CloneRequest {
 
 CloneRequest cloneRequest(const syscalls::Call& call) {
   switch (call.number) {
-    case SYS_vfork:
-      return {CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0};
-    case SYS_fork:
-      return {SIGCHLD, 0, 0};
-    default:
-      return {call.arguments[0], call.arguments[2], call.arguments[3]};
+    case SYS_vfork: return {CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0};
+    case SYS_fork: return {SIGCHLD, 0, 0};
+    default: return {call.arguments[0], call.arguments[2], call.arguments[3]};
   }
 }
 
@@ -51,8 +48,8 @@ std::string executableOf(Tid tid, const std::string& otherwise) {
   return error ? otherwise : path.native();
 }
 
-// The address of a `syscall` instruction in the kernel's vDSO, as an offset. It is the same image
-// in every process of one boot.
+// The address of a `syscall` instruction in the kernel's vDSO, as an offset. It is the same image in
+// every process of one boot.
 uint64_t vdsoSyscallOffset() {
   static const uint64_t offset = [] {
     const auto* image = reinterpret_cast<const uint8_t*>(getauxval(AT_SYSINFO_EHDR));
@@ -76,9 +73,8 @@ bool isVdso(const MappedRegion& region) {
 }
 
 bool isZombie(Tid tid) {
-  UniqueFd fd(open(
-      ("/proc/" + std::to_string(raw(tid)) + "/task/" + std::to_string(raw(tid)) + "/stat").c_str(),
-      O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(open(("/proc/" + std::to_string(raw(tid)) + "/task/" + std::to_string(raw(tid)) +
+                    "/stat").c_str(), O_RDONLY | O_CLOEXEC));
   char text[512] = {};
   if (!fd || ::read(fd.get(), text, sizeof text - 1) <= 0) return true;
   const char* behindName = strrchr(text, ')');
@@ -127,8 +123,8 @@ std::vector<std::string> readStrings(Tracee& tracee, uint64_t array) {
   std::vector<std::string> result;
   uint64_t pointer = 0;
   std::string text;
-  while (array != 0 && result.size() < kMost && tracee.readValue({array}, pointer) &&
-         pointer != 0 && tracee.readString({pointer}, text, 1 << 17)) {
+  while (array != 0 && result.size() < kMost && tracee.readValue({array}, pointer) && pointer != 0 &&
+         tracee.readString({pointer}, text, 1 << 17)) {
     result.push_back(text);
     array += sizeof pointer;
   }
@@ -248,8 +244,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     onEnded(child, status);
   }
   if (finished) {
-    task.position = {task.entry.instruction, task.entry.stack,
-                     static_cast<uint64_t>(raw(childTid))};
+    task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(raw(childTid))};
     return endTurn(task);
   }
   if (stop.vfork) {
@@ -324,8 +319,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   std::vector<MappedRegion> regions = readMemoryMap(task->tracee.tid());
   mapGate(*task, regions);
   for (const MappedRegion& region : regions)
-    if (!isVdso(region) && region.name[0] != '[')
-      space->known.add(region.start.value, region.length());
+    if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
   patchImage(*task, captureImage(*task, describePath(*task, -1), regions));
   std::vector<std::string>& lineage = task->process->lineage;
   const std::string exe = executableOf(task->tracee.tid(), program_);
@@ -396,7 +390,7 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
 
 // The Exec event: everything that the new program starts from.
 std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std::string& path,
-                                                          std::vector<MappedRegion>& regions) {
+                                                         std::vector<MappedRegion>& regions) {
   Tracee& tracee = task.tracee;
   struct Piece {
     MappedRegion region;
@@ -423,8 +417,7 @@ std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std:
         file.reset(open(region.name.c_str(), O_RDONLY | O_CLOEXEC));
         struct stat s {};
         if (!file || fstat(file.get(), &s) != 0 || s.st_ino != region.inode) {
-          // Renamed, deleted, or in another mount namespace: the executable is reachable all the
-          // same.
+          // Renamed, deleted, or in another mount namespace: the executable is reachable all the same.
           file.reset(open(("/proc/" + std::to_string(raw(tracee.tid())) + "/exe").c_str(),
                           O_RDONLY | O_CLOEXEC));
         }
@@ -446,8 +439,7 @@ std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std:
         }
       } else {
         std::vector<uint8_t> content(region.length());
-        if (!tracee.read(region.start, content.data(), content.size()))
-          throw TraceeGone{tracee.tid()};
+        if (!tracee.read(region.start, content.data(), content.size())) throw TraceeGone{tracee.tid()};
         piece.blob = trace_->addBlob(content.data(), content.size());
         piece.blobSize = content.size();
         piece.region.offset = 0;
@@ -492,8 +484,7 @@ std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std:
       auto range = list[i].initMapping().initBlob();
       range.setBlob(piece.blob);
       range.setOffset(piece.region.offset);
-      range.setLength(piece.blobSize > piece.region.offset ? piece.blobSize - piece.region.offset
-                                                           : 0);
+      range.setLength(piece.blobSize > piece.region.offset ? piece.blobSize - piece.region.offset : 0);
     }
   }
   auto writes = exec.initPages(static_cast<unsigned>(pages.size()));
@@ -525,8 +516,8 @@ void Recording::onExitStop(Task& task, const Stop& stop) {
   if (!task.exitWords.empty() && task.space->domain->tasks > 1) {
     const Domain& domain = *task.space->domain;
     if (domain.holder == &task) return exitWithBaton(task);
-    // Killed. A sibling that holds the baton inside a call (exec, exit_group) waits for this end,
-    // and keeps everybody else waiting; else only other processes could see the words.
+    // Killed. A sibling that holds the baton inside a call (exec, exit_group) waits for this end, and
+    // keeps everybody else waiting; else only other processes could see the words.
     const bool siblingWaits = domain.holder != nullptr && domain.holder->space == task.space &&
                               domain.holder->state == TaskState::kInKernel;
     if (siblingWaits) {
@@ -549,8 +540,8 @@ void Recording::writeWordsOfExit(Task& task) {
     // What handle_futex_death and mm_release make of the word (kernel/futex/core.c, kernel/fork.c).
     uint32_t value = 0;
     task.tracee.readValue({task.exitWords[i]}, value);
-    value =
-        task.exitWords[i] == task.clearChildTid ? 0 : (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+    value = task.exitWords[i] == task.clearChildTid ? 0
+                                                    : (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
     writes[i].setAddress(task.exitWords[i]);
     writes[i].setBytes({reinterpret_cast<const uint8_t*>(&value), sizeof value});
   }

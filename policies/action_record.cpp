@@ -91,8 +91,7 @@ void write(const Action& action, const Decision& decision, const Policy& policy,
   if (has(Fact::kToolServer)) to.setToolServer(text(action.toolServer, scratch));
   if (has(Fact::kToolName)) to.setToolName(text(action.toolName, scratch));
   std::vector<std::string_view> flat;
-  for (const auto& [pointer, value] : action.toolArguments)
-    flat.insert(flat.end(), {pointer, value});
+  for (const auto& [pointer, value] : action.toolArguments) flat.insert(flat.end(), {pointer, value});
   writeList(flat, [&](unsigned n) { return to.initToolArguments(n); });
 }
 
@@ -104,8 +103,7 @@ RecordedAction::RecordedAction(schema::DecidedAction::Reader from)
       shellWrites_(views(from.getShellWrites())) {
   auto within = [](unsigned value, unsigned count, const char* what) {
     if (value >= count)
-      throw Error(ExitCode::kTampered,
-                  std::string("a recorded decision has an impossible ") + what);
+      throw Error(ExitCode::kTampered, std::string("a recorded decision has an impossible ") + what);
     return value;
   };
   action_.kind = static_cast<ActionKind>(within(from.getKind(), kActionKinds, "action"));
@@ -122,8 +120,8 @@ RecordedAction::RecordedAction(schema::DecidedAction::Reader from)
   action_.fileKind =
       static_cast<FileKind>(within(from.getFileKind(), count(Fact::kFileKind), "kind of file"));
   action_.family = static_cast<Family>(within(from.getFamily(), count(Fact::kFamily), "family"));
-  action_.socketType = static_cast<SocketType>(
-      within(from.getSocketType(), count(Fact::kSocketType), "socket type"));
+  action_.socketType =
+      static_cast<SocketType>(within(from.getSocketType(), count(Fact::kSocketType), "socket type"));
   action_.fileOwner = from.getFileOwner();
   action_.fileMode = from.getFileMode();
   action_.port = from.getPort();

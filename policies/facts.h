@@ -260,9 +260,7 @@ struct FactInfo {
   const char* meaning;
 };
 // Whether its text is names of hosts: `under` means domains.
-constexpr bool isHostName(Fact fact) {
-  return fact == Fact::kHostNames || fact == Fact::kServerName;
-}
+constexpr bool isHostName(Fact fact) { return fact == Fact::kHostNames || fact == Fact::kServerName; }
 const FactInfo& info(Fact);
 std::span<const FactInfo> allFacts();
 // The names of an enum's or class set's values, in the order of their numbers; empty for others.

@@ -67,12 +67,10 @@ class Unwinder {
 std::vector<std::string> callStack(Tid tid, size_t limit) {
   std::vector<std::string> frames;
   const Unwinder& unwinder = Unwinder::instance();
-  if (unwinder.problem() != nullptr)
-    return {std::string("(no call stack: ") + unwinder.problem() + ")"};
+  if (unwinder.problem() != nullptr) return {std::string("(no call stack: ") + unwinder.problem() + ")"};
   std::unique_ptr<unw_addr_space, decltype(&unw_destroy_addr_space)> space(
       unwinder.createSpace(unwinder.accessors, 0), unwinder.destroySpace);
-  std::unique_ptr<void, decltype(&_UPT_destroy)> context(unwinder.createContext(raw(tid)),
-                                                         unwinder.destroyContext);
+  std::unique_ptr<void, decltype(&_UPT_destroy)> context(unwinder.createContext(raw(tid)), unwinder.destroyContext);
   unw_cursor_t cursor;
   if (!space || !context || unwinder.init(&cursor, space.get(), context.get()) != 0) return frames;
   do {

@@ -166,8 +166,7 @@ struct Origin {
   std::optional<std::string> policyText;  // none: no policy is on record
 };
 
-// What the policies' variables stand for: as recorded, else from the environment of the first
-// program.
+// What the policies' variables stand for: as recorded, else from the environment of the first program.
 Origin originOf(const Parcel& parcel, schema::Header::Reader header) {
   Origin origin;
   origin.bindings = {header.getDirectory().cStr(), std::nullopt, "/tmp"};
@@ -311,8 +310,7 @@ class Judge {
     const Verdict after = deed.byFloor ? Verdict::kBlocked : side.strictest().verdict;
     Verdict before = deed.recorded.value_or(Verdict::kAllow);
     // What a mediator could not find out, it blocked.
-    const bool unanswered =
-        deed.derived && side.strictest().ground == Decision::Ground::kUnanswered;
+    const bool unanswered = deed.derived && side.strictest().ground == Decision::Ground::kUnanswered;
     policies::Action* about = deed.actions[side.strictestAt];
     if (before_) {
       before_->decide(deed);

@@ -160,8 +160,7 @@ std::string callText(schema::Syscall::Reader event, const TaskTracker::Step& ste
 }
 
 const char* verdictName(schema::Decision::Verdict verdict) {
-  static constexpr const char* kNames[] = {"allow", "read-only", "approve", "restricted",
-                                           "blocked"};
+  static constexpr const char* kNames[] = {"allow", "read-only", "approve", "restricted", "blocked"};
   const auto number = static_cast<unsigned>(verdict);
   return number < std::size(kNames) ? kNames[number] : "unknown";
 }

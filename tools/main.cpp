@@ -83,11 +83,9 @@ int run(int argc, char** argv) {
   };
   std::vector<Entry> entries;
   // Of the others nothing is built if one is named: a session begins sooner.
-  static constexpr const char* kNames[] = {"record", "replay",   "verify",   "prove",
-                                           "redact", "key",      "inspect",  "judge",
-                                           "policy", "classify", "syscalls", "doctor"};
-  const bool known =
-      argc > 1 && std::ranges::find(kNames, std::string_view(argv[1])) != std::end(kNames);
+  static constexpr const char* kNames[] = {"record", "replay",  "verify", "prove",    "redact",   "key",
+                                           "inspect", "judge", "policy", "classify", "syscalls", "doctor"};
+  const bool known = argc > 1 && std::ranges::find(kNames, std::string_view(argv[1])) != std::end(kNames);
   auto add = [&](const char* name, const char* description, auto&& addCommand) {
     if (known && std::string_view(argv[1]) != name) return;
     CLI::App* subcommand = app.add_subcommand(name, description);

@@ -21,35 +21,23 @@ using syscalls::Authority;
 
 Family familyOf(uint64_t domain) {
   switch (static_cast<int>(domain)) {
-    case AF_INET:
-      return Family::kInet;
-    case AF_INET6:
-      return Family::kInet6;
-    case AF_UNIX:
-      return Family::kUnix;
-    case AF_NETLINK:
-      return Family::kNetlink;
-    case AF_PACKET:
-      return Family::kPacket;
-    case AF_VSOCK:
-      return Family::kVsock;
-    default:
-      return Family::kOther;
+    case AF_INET: return Family::kInet;
+    case AF_INET6: return Family::kInet6;
+    case AF_UNIX: return Family::kUnix;
+    case AF_NETLINK: return Family::kNetlink;
+    case AF_PACKET: return Family::kPacket;
+    case AF_VSOCK: return Family::kVsock;
+    default: return Family::kOther;
   }
 }
 
 SocketType socketTypeOf(uint64_t type) {
   switch (type & 0xf) {
-    case SOCK_STREAM:
-      return SocketType::kStream;
-    case SOCK_DGRAM:
-      return SocketType::kDatagram;
-    case SOCK_SEQPACKET:
-      return SocketType::kSequential;
-    case SOCK_RAW:
-      return SocketType::kRaw;
-    default:
-      return SocketType::kOther;
+    case SOCK_STREAM: return SocketType::kStream;
+    case SOCK_DGRAM: return SocketType::kDatagram;
+    case SOCK_SEQPACKET: return SocketType::kSequential;
+    case SOCK_RAW: return SocketType::kRaw;
+    default: return SocketType::kOther;
   }
 }
 
@@ -131,7 +119,8 @@ bool setInternet(Action& action, std::string_view address) {
   const size_t colon = address.rfind(':');
   const bool v6 = address.starts_with("inet6 [");
   if (colon == std::string_view::npos || (!v6 && !address.starts_with("inet "))) return false;
-  const std::string_view host = v6 ? address.substr(7, colon - 8) : address.substr(5, colon - 5);
+  const std::string_view host =
+      v6 ? address.substr(7, colon - 8) : address.substr(5, colon - 5);
   const std::string_view port = address.substr(colon + 1);
   const auto ip = policies::parseIp(host);
   if (!ip || std::from_chars(port.data(), port.data() + port.size(), action.port).ec != std::errc{})
@@ -202,20 +191,12 @@ void addModify(const CallFacts& facts, CallActions& actions) {
     case SYS_mkdir:
     case SYS_mkdirat:
     case SYS_mknod:
-    case SYS_mknodat:
-      addNamed(facts, actions, ActionKind::kCreate);
-      return;
+    case SYS_mknodat: addNamed(facts, actions, ActionKind::kCreate); return;
     case SYS_unlink:
     case SYS_unlinkat:
-    case SYS_rmdir:
-      addNamed(facts, actions, ActionKind::kUnlink);
-      return;
-    case SYS_truncate:
-      addNamed(facts, actions, ActionKind::kOpenWrite);
-      return;
-    default:
-      addNamed(facts, actions, ActionKind::kAttributes);
-      return;
+    case SYS_rmdir: addNamed(facts, actions, ActionKind::kUnlink); return;
+    case SYS_truncate: addNamed(facts, actions, ActionKind::kOpenWrite); return;
+    default: addNamed(facts, actions, ActionKind::kAttributes); return;
   }
 }
 
@@ -225,8 +206,7 @@ void setConnection(Action& action, std::string_view address) {
   action.socketType = SocketType::kStream;
   action.set(Fact::kSocketType);
   if (setInternet(action, address)) return;
-  for (const Fact fact : {Fact::kFamily, Fact::kHost, Fact::kHostNames, Fact::kPort})
-    action.setUnknown(fact);
+  for (const Fact fact : {Fact::kFamily, Fact::kHost, Fact::kHostNames, Fact::kPort}) action.setUnknown(fact);
 }
 
 bool canHaveActions(uint64_t number) {
@@ -241,39 +221,24 @@ void actionsOf(const CallFacts& facts, CallActions& actions) {
   if (model == nullptr || model->treatment == syscalls::Treatment::kRefuse) return;
   const uint64_t* a = facts.call.arguments;
   switch (model->authority) {
-    case Authority::kNone:
-      return;
+    case Authority::kNone: return;
     case Authority::kOpen:
       switch (facts.call.number) {
-        case SYS_open:
-          return addOpen(facts, actions, a[1]);
-        case SYS_openat:
-          return addOpen(facts, actions, a[2]);
-        case SYS_creat:
-          return addOpen(facts, actions, O_CREAT | O_WRONLY | O_TRUNC);
-        case SYS_open_by_handle_at:
-          return addOpen(facts, actions, a[2]);
-        default:
-          return addOpen(facts, actions, facts.openFlags.value_or(O_RDWR | O_CREAT));
+        case SYS_open: return addOpen(facts, actions, a[1]);
+        case SYS_openat: return addOpen(facts, actions, a[2]);
+        case SYS_creat: return addOpen(facts, actions, O_CREAT | O_WRONLY | O_TRUNC);
+        case SYS_open_by_handle_at: return addOpen(facts, actions, a[2]);
+        default: return addOpen(facts, actions, facts.openFlags.value_or(O_RDWR | O_CREAT));
       }
-    case Authority::kMetadata:
-      addNamed(facts, actions, ActionKind::kMetadata);
-      return;
-    case Authority::kModify:
-      return addModify(facts, actions);
-    case Authority::kExecute:
-      addNamed(facts, actions, ActionKind::kExec);
-      return;
+    case Authority::kMetadata: addNamed(facts, actions, ActionKind::kMetadata); return;
+    case Authority::kModify: return addModify(facts, actions);
+    case Authority::kExecute: addNamed(facts, actions, ActionKind::kExec); return;
     case Authority::kConnect:
       switch (facts.call.number) {
-        case SYS_connect:
-          return addNetwork(facts, actions, ActionKind::kConnect);
-        case SYS_bind:
-          return addNetwork(facts, actions, ActionKind::kBind);
-        case SYS_listen:
-          return addNetwork(facts, actions, ActionKind::kListen);
-        case SYS_sendmmsg:
-          return;  // its addresses are looked at one by one, by who can read them
+        case SYS_connect: return addNetwork(facts, actions, ActionKind::kConnect);
+        case SYS_bind: return addNetwork(facts, actions, ActionKind::kBind);
+        case SYS_listen: return addNetwork(facts, actions, ActionKind::kListen);
+        case SYS_sendmmsg: return;  // its addresses are looked at one by one, by who can read them
         default:
           // Without an address it uses a connection that was granted.
           if (!facts.path.empty()) addNetwork(facts, actions, ActionKind::kSend);
@@ -299,10 +264,8 @@ void actionsOf(const CallFacts& facts, CallActions& actions) {
         case SYS_pidfd_send_signal:
           return addProcess(facts, actions, ActionKind::kSignal, a[1]);
         case SYS_tgkill:
-        case SYS_rt_tgsigqueueinfo:
-          return addProcess(facts, actions, ActionKind::kSignal, a[2]);
-        default:
-          return addProcess(facts, actions, ActionKind::kInspect, 0);
+        case SYS_rt_tgsigqueueinfo: return addProcess(facts, actions, ActionKind::kSignal, a[2]);
+        default: return addProcess(facts, actions, ActionKind::kInspect, 0);
       }
     case Authority::kCode:
       if ((a[2] & PROT_EXEC) == 0) return;
@@ -312,15 +275,10 @@ void actionsOf(const CallFacts& facts, CallActions& actions) {
         add(facts, actions, ActionKind::kMakeCode);
       }
       return;
-    case Authority::kDevice:
-      return addOperation(facts, actions, ActionKind::kDevice, a[1] & 0xffffffff);
-    case Authority::kSystem:
-      return addOperation(facts, actions, ActionKind::kSystem, a[0]);
-    case Authority::kPrivilege:
-      return addOperation(facts, actions, ActionKind::kPrivilege, a[0]);
-    case Authority::kIpc:
-      add(facts, actions, ActionKind::kIpc);
-      return;
+    case Authority::kDevice: return addOperation(facts, actions, ActionKind::kDevice, a[1] & 0xffffffff);
+    case Authority::kSystem: return addOperation(facts, actions, ActionKind::kSystem, a[0]);
+    case Authority::kPrivilege: return addOperation(facts, actions, ActionKind::kPrivilege, a[0]);
+    case Authority::kIpc: add(facts, actions, ActionKind::kIpc); return;
   }
 }
 

@@ -25,8 +25,8 @@ struct DescriptorFacts {
 // abstract socket. Addresses are described by describeAddress() (mediator/socket_address.h).
 struct CallFacts {
   syscalls::Call call;
-  std::string_view path;       // the first path or the socket address that it names
-  std::string_view other;      // the second
+  std::string_view path;     // the first path or the socket address that it names
+  std::string_view other;    // the second
   DescriptorFacts descriptor;  // of its first descriptor argument; mmap: of the one that it maps
   std::optional<uint64_t> openFlags;  // openat2: from memory; else they are in the arguments
   bool targetIsInside = false;        // signals and inspection: the process is of the session
@@ -38,8 +38,8 @@ struct CallActions {
   unsigned count = 0;
 };
 
-// No actions: the call uses what was granted before, or is refused under every policy. Their facts
-// are of the call only: the caller adds those of the process (exe, lineage), of the file, and argv.
+// No actions: the call uses what was granted before, or is refused under every policy. Their facts are
+// of the call only: the caller adds those of the process (exe, lineage), of the file, and argv.
 void actionsOf(const CallFacts& facts, CallActions& actions);
 
 // The facts of a TCP connection's other side, as describeAddress() says it; unknown if it does not.

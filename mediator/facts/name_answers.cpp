@@ -118,8 +118,7 @@ std::vector<NameAnswer> parseHosts(std::string_view text) {
   constexpr size_t kMaxEntries = 4'096;
   constexpr std::string_view kBlanks = " \t\r";
   std::vector<NameAnswer> entries;
-  for (size_t end;
-       (end = text.find('\n')) != std::string_view::npos && entries.size() < kMaxEntries;
+  for (size_t end; (end = text.find('\n')) != std::string_view::npos && entries.size() < kMaxEntries;
        text.remove_prefix(end + 1)) {
     std::string_view line = text.substr(0, std::min(end, text.find('#')));
     std::optional<policies::IpAddress> address;
@@ -149,12 +148,12 @@ bool mayNameHosts(std::string_view bytes) {
   // A response to one question, with answers (RFC 1035, 4.1.1).
   auto answers = [](std::string_view message) {
     constexpr size_t kHeader = 12;
-    return message.size() > kHeader && (static_cast<uint8_t>(message[2]) & 0xf8) == 0x80 &&
-           message[4] == 0 && message[5] == 1 && (message[6] != 0 || message[7] != 0);
+    return message.size() > kHeader && (static_cast<uint8_t>(message[2]) & 0xf8) == 0x80 && message[4] == 0 &&
+           message[5] == 1 && (message[6] != 0 || message[7] != 0);
   };
   if (answers(bytes) || (bytes.size() > 2 && answers(bytes.substr(2)))) return true;
-  // One of the first lines that are not remarks names servers or an address. A piece from the
-  // middle of a file begins with the rest of a line.
+  // One of the first lines that are not remarks names servers or an address. A piece from the middle of
+  // a file begins with the rest of a line.
   for (int line = 0; line < 3 && !bytes.empty();) {
     const std::string_view text = bytes.substr(0, bytes.find('\n'));
     bytes.remove_prefix(std::min(text.size() + 1, bytes.size()));

@@ -126,7 +126,7 @@ class SessionFacts::Impl {
   struct Task {
     std::shared_ptr<Process> process;
     std::optional<Begun> inside;
-    bool held = false;                             // the deed of `inside` waits for its result
+    bool held = false;               // the deed of `inside` waits for its result
     std::vector<std::vector<uint64_t>> decisions;  // of the next call: messages of one segment
   };
 
@@ -239,14 +239,13 @@ class SessionFacts::Impl {
     settle(step, task);
   }
 
-  // Of the next call. The first bytes on a connection are decided on in calls that otherwise use
-  // what was granted, and whose events are no steps.
+  // Of the next call. The first bytes on a connection are decided on in calls that otherwise use what was
+  // granted, and whose events are no steps.
   void onDecision(const Step& step, Task& task) {
     if (task.decisions.size() >= kMaxDecisions) return;
     task.decisions.emplace_back(step.message.begin(), step.message.end());
     const auto& words = task.decisions.back();
-    const auto segment =
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size());
+    const auto segment = kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size());
     capnp::SegmentArrayMessageReader message(kj::arrayPtr(&segment, 1));
     syscalls::Call call;
     call.number = message.getRoot<schema::Decision>().getSyscall();
@@ -431,8 +430,7 @@ class SessionFacts::Impl {
       for (const std::string_view piece : step.words) hosts_.noteFile(file, piece, atStart);
       return;
     }
-    if (step.data.empty() ? !hosts_.isServer(fd->peer, fd->peerPort) : !hosts_.isServer(step.data))
-      return;
+    if (step.data.empty() ? !hosts_.isServer(fd->peer, fd->peerPort) : !hosts_.isServer(step.data)) return;
     for (const std::string_view piece : step.words) hosts_.noteAnswer(piece);
   }
 
@@ -506,15 +504,14 @@ class SessionFacts::Impl {
     return deed;
   }
 
-  // The call as it was decided on when it was recorded: an exec of a script and a message to
-  // several were decided on more than once. False: there is no such record.
+  // The call as it was decided on when it was recorded: an exec of a script and a message to several
+  // were decided on more than once. False: there is no such record.
   bool emitDecided(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
                    int64_t result) {
     const auto decisions = std::exchange(task.decisions, {});
     bool some = false;
     for (const auto& words : decisions) {
-      const auto segment =
-          kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size());
+      const auto segment = kj::arrayPtr(reinterpret_cast<const capnp::word*>(words.data()), words.size());
       capnp::SegmentArrayMessageReader message(kj::arrayPtr(&segment, 1));
       const auto decision = message.getRoot<schema::Decision>();
       if (decision.getSyscall() != call.number) continue;

@@ -30,11 +30,11 @@ struct Step {
   syscalls::Call call;
   std::string_view path, other;
   std::string_view data;  // memory that the call wrote, where it tells what a descriptor is
-  // kExec: argv; kPolicy: name, text and variables; kCall: what it received about names of hosts,
-  // `data` being the sender's address then.
+  // kExec: argv; kPolicy: name, text and variables; kCall: what it received about names of hosts, `data`
+  // being the sender's address then.
   std::span<const std::string_view> words;
-  uint32_t programBlob = UINT32_MAX;  // kExec: the blob of the program, if it is whole
-  std::span<const uint64_t> message;  // kDecision: the one segment of a message of it
+  uint32_t programBlob = UINT32_MAX;        // kExec: the blob of the program, if it is whole
+  std::span<const uint64_t> message;        // kDecision: the one segment of a message of it
 };
 
 class StepList {
@@ -50,10 +50,8 @@ class StepList {
   std::string_view keep(const void* bytes, size_t size);
   template <class Texts>
   std::span<const std::string_view> keepAll(const Texts& texts) {
-    auto* words =
-        static_cast<std::string_view*>(allocate(texts.size() * sizeof(std::string_view) + 8));
-    for (unsigned i = 0; i < texts.size(); ++i)
-      new (words + i) std::string_view(keep(texts[i].begin(), texts[i].size()));
+    auto* words = static_cast<std::string_view*>(allocate(texts.size() * sizeof(std::string_view) + 8));
+    for (unsigned i = 0; i < texts.size(); ++i) new (words + i) std::string_view(keep(texts[i].begin(), texts[i].size()));
     return {words, texts.size()};
   }
   void* allocate(size_t size);

@@ -67,8 +67,7 @@ static void entries(struct Names n) {
   CHECK(symlink("nowhere", name(n, "symlink")) == 0);
   CHECK(mkfifo(name(n, "fifo"), 0644) == 0);
   make(name(n, "swapped"));
-  CHECK(renameat2(AT_FDCWD, name(n, "swapped"), AT_FDCWD, name(n, "directory"), RENAME_EXCHANGE) ==
-        0);
+  CHECK(renameat2(AT_FDCWD, name(n, "swapped"), AT_FDCWD, name(n, "directory"), RENAME_EXCHANGE) == 0);
   int listener = socket(AF_UNIX, SOCK_STREAM, 0);
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   char here[64];
@@ -143,14 +142,13 @@ int main(int count, char** arguments) {
     }
   }
   pthread_t threads[2];
-  for (long i = 0; i < 2; ++i)
-    CHECK_ZERO(pthread_create(&threads[i], NULL, works, (void*)(kProcesses + i)));
+  for (long i = 0; i < 2; ++i) CHECK_ZERO(pthread_create(&threads[i], NULL, works, (void*)(kProcesses + i)));
   for (int i = 0; i < 2; ++i) CHECK_ZERO(pthread_join(threads[i], NULL));
   for (int i = 0; i < kProcesses; ++i) CHECK(wait_exit(children[i]) == 0);
   for (int worker = 0; worker < kProcesses + 2; ++worker) {
     struct Names last = {worker, kRounds - 1};
-    printf("worker %d: %llu %llu %llu\n", worker, inode(name(last, "renamed")),
-           inode(name(last, "socket")), inode(name(last, "directory")));
+    printf("worker %d: %llu %llu %llu\n", worker, inode(name(last, "renamed")), inode(name(last, "socket")),
+           inode(name(last, "directory")));
   }
   return done();
 }
