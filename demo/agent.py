@@ -22,7 +22,7 @@ import urllib.request
 
 INSTRUCTIONS = "You are a software engineer. Work in the current folder, in small steps."
 RESULT_LIMIT = 10_000  # characters of a tool's result that the model is shown
-TURN_LIMIT = 20
+TURN_LIMIT = 50
 SHELL_SECONDS = 60
 MCP_SECONDS = 30
 

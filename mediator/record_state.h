@@ -141,7 +141,7 @@ struct Process {
   std::vector<uint8_t> gateFiles;
   bool sharesFiles = false;  // its descriptor table, with another process: `files` is not used
   uint32_t liveTasks = 0;
-  // Executables: its own, its parent's, and so on; at most kMostLineage.
+  // Executables: its own, its parent's, and so on; at most facts::kMostLineage.
   std::vector<std::string> lineage;
   std::string directory;  // cached working directory, empty: unknown
   UniqueFd directoryFd;   // the same, O_PATH
@@ -149,8 +149,6 @@ struct Process {
   // looks up is what the task would find.
   bool plain = true;
 };
-constexpr size_t kMostLineage = 64;
-
 enum class TaskState {
   kReady,     // stopped, waits for the baton
   kRunning,   // in user code, holds the baton
@@ -175,6 +173,7 @@ struct Task {
   bool started = false;  // its first stop was seen
   // Of the call at hand: what its names lead to, and whether the policy was asked and lets it run.
   std::optional<ResolvedName> names[2];
+  bool leadsNowhere = false;  // a name's directory was not found: there is nothing to decide on
   bool decided = false;
   bool greets = false;        // it sends the first bytes on a connection: none may change them any more
   bool expectedFile = false;  // an open in the kernel has to give what names[0] is

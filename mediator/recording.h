@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "mediator/enforcement.h"
+#include "mediator/facts/call_actions.h"
 #include "mediator/facts/host_names.h"
 #include "mediator/gate_patch.h"
 #include "mediator/memory_map.h"
@@ -130,6 +131,7 @@ class Recording {
   static std::string describeMessageName(Task&, const msghdr&);
   bool judge(Task&, Subject&);
   void lookUpNames(Task&);
+  void lookUpFailedOpen(Task&);
   void describeDescriptor(Task&, Subject&);
   void addProcessFacts(Task&, Subject&);
   static std::optional<pid_t> namedProcess(const Task&);
@@ -138,7 +140,6 @@ class Recording {
   void checkProgram(Task&);
   void checkOpened(Task&, int fd);
   static std::string ownPathOf(int fd);
-  static bool writesByOpening(const syscalls::Call&);
   static std::vector<std::string> readArguments(Task&, uint64_t array);
 
   // recording_names.cpp: names of hosts

@@ -250,6 +250,7 @@ void Recording::fillCall(Task& task, Syscall::Builder call, Syscall::Phase phase
   if (task.altered) call.setHandling(Syscall::Handling::ALTERED);
   if (phase == Syscall::Phase::LEAVE) return;
   call.setInputHash(task.inputHash);
+  call.setLeadsNowhere(task.leadsNowhere);
   call.setStream(static_cast<Syscall::Stream>(task.stream));
   unsigned count = task.model ? task.model->argumentCount : 6;
   auto arguments = call.initArguments(count);
@@ -297,8 +298,10 @@ void Recording::finishCall(Task& task) {
   noteNames(task, call.asReader());
   if (result >= 0) noteResult(task, call, result);
   // What a name led to is known only now.
-  const bool opened = task.model != nullptr && task.model->authority == Authority::kOpen && result >= 0;
-  if (!task.entered || opened)
+  const bool opens = task.model != nullptr && task.model->authority == Authority::kOpen;
+  if (opens && result < 0) lookUpFailedOpen(task);
+  call.setLeadsNowhere(task.leadsNowhere);
+  if (!task.entered || opens)
     if (std::string path = describePath(task, result); !path.empty()) call.setPath(path);
   if (!task.entered) {
     if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
@@ -543,20 +546,32 @@ std::string Recording::resolvePath(Task& task, int dirfd, const std::string& nam
   return base + (base.ends_with('/') ? "" : "/") + name;
 }
 
-// The path that a call named, absolute; of an open that succeeded, the path of what it opened.
+// The path that a call named, absolute; of an open that succeeded, the path of what it opened; of calls
+// that change or map what a descriptor leads to, that file.
 std::string Recording::describePath(Task& task, int64_t result) {
   if (task.model == nullptr) return {};
   const syscalls::Syscall& model = *task.model;
   if (model.authority == Authority::kOpen && result >= 0)
     return linkOf(procFd(task.tracee.tid(), static_cast<int>(result)));
   std::string name = describeName(task, 0);
-  return name.empty() ? givenAddress(task.tracee, task.call) : name;
+  if (name.empty()) name = givenAddress(task.tracee, task.call);
+  if (!name.empty()) return name;
+  const uint64_t* a = task.call.arguments;
+  if (task.call.number == SYS_mmap && (a[2] & PROT_EXEC) != 0 && (a[3] & MAP_ANONYMOUS) == 0)
+    return linkOf(procFd(task.tracee.tid(), static_cast<int>(a[4])));
+  if (model.authority == Authority::kModify && model.arguments[0].type == syscalls::Type::kFd)
+    return linkOf(procFd(task.tracee.tid(), static_cast<int>(a[0])));
+  return {};
 }
 
 // The first or the second path among the arguments, absolute; empty if there is none.
 std::string Recording::describeName(Task& task, unsigned which) {
   if (task.model == nullptr) return {};
   const syscalls::Syscall& model = *task.model;
+  // As it was decided on. An exec's is that of an interpreter by now.
+  if (const auto& found = task.names[which];
+      found && found->error == 0 && model.authority != Authority::kExecute)
+    return found->path;
   for (unsigned i = 0; i < model.argumentCount; ++i) {
     if (model.arguments[i].type != syscalls::Type::kPath || which-- != 0) continue;
     std::string name;

@@ -108,9 +108,10 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     if (makes && (flags & O_EXCL) != 0) return answer(-EEXIST);
     if (type == S_IFLNK && (flags & O_PATH) == 0) return answer(-ELOOP);
     if (makes && type == S_IFDIR) return answer(-EISDIR);
-    // Opening these may wait for somebody, or do something: the task does it, and what it opened is
-    // looked at afterwards.
-    if (type != S_IFREG && type != S_IFDIR) {
+    // Opening these may wait for somebody, or do something, and a descriptor that is only a place
+    // cannot be given (seccomp_unotify(2), EBADF): the task does it, and what it opened is looked at
+    // afterwards.
+    if ((type != S_IFREG && type != S_IFDIR) || (flags & O_PATH) != 0) {
       task.expectedFile = true;
       return false;
     }
@@ -119,16 +120,14 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   } else if (name.trailingSlash || name.last.empty()) {
     return answer(-EISDIR);
   }
-  const bool changes = writesByOpening(task.call);
+  const bool changes = facts::writesByOpening(task.call);
   if (changes) {
     writeEnter(task);
     trace_->flush();
   }
   UniqueFd own;
   const uint64_t kept = (flags & ~uint64_t{O_CREAT | O_EXCL | O_NOFOLLOW}) | O_CLOEXEC;
-  if (name.exists() && (flags & O_PATH) != 0) {
-    own.reset(fcntl(name.object.get(), F_DUPFD_CLOEXEC, 3));
-  } else if (name.exists()) {
+  if (name.exists()) {
     const mode_t masked = static_cast<mode_t>(mode & 07777) & ~umaskOf(task);  // O_TMPFILE
     own.reset(open(name.objectLink().c_str(), static_cast<int>(kept), masked));
   } else {
@@ -156,7 +155,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   if (!task.entered) call.setPath(path);
   trace_->commit();
   struct stat status {};
-  if (!changes && (flags & O_PATH) == 0 && !task.process->sharesFiles && fstat(own.get(), &status) == 0 &&
+  if (!changes && !task.process->sharesFiles && fstat(own.get(), &status) == 0 &&
       isOnLocalFileSystem(own.get()))
     task.process->files.adopt(number, std::move(own), status).path = path;
   noteOpenFile(task, number);

@@ -334,7 +334,11 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   if ((flags & ~kReadingOpen) != 0) return false;
   int error = 0;
   const UniqueFd found = lookUp(task, dirfd, path, (flags & O_NOFOLLOW) == 0, error);
-  if (error != 0) return answerWith(task, -error);
+  if (error != 0) {
+    lookUpFailedOpen(task);
+    task.lookedUp = describeName(task, 0);
+    return answerWith(task, -error);
+  }
   if (!found || !task.tracee.isNotified()) return false;
   struct stat s {};
   if (fstat(found.get(), &s) != 0) return false;

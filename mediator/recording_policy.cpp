@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 
 #include "mediator/approval.h"
@@ -136,6 +137,18 @@ std::vector<std::string> interpreterOf(const ResolvedName& file) {
   return words;
 }
 
+// The process that a task's pidfd is of, or -1 (proc_pid_fdinfo(5)).
+pid_t processOfPidfd(Tid tid, int fd) {
+  const std::string path = "/proc/" + std::to_string(raw(tid)) + "/fdinfo/" + std::to_string(fd);
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[512];
+  const ssize_t n = read(file.get(), text, sizeof text - 1);
+  if (n <= 0) return -1;
+  text[n] = 0;
+  const char* at = strstr(text, "\nPid:\t");
+  return at == nullptr ? -1 : static_cast<pid_t>(strtol(at + strlen("\nPid:\t"), nullptr, 10));
+}
+
 std::vector<std::string_view> views(const std::vector<std::string>& texts) {
   return {texts.begin(), texts.end()};
 }
@@ -178,10 +191,18 @@ void Recording::lookUpNames(Task& task) {
       found = std::move(itself);
       continue;
     }
-    const bool entry = task.model->authority == Authority::kModify || writesByOpening(task.call);
+    const bool entry = task.model->authority == Authority::kModify || facts::writesByOpening(task.call);
     found = entry ? resolveName(task.tracee.tid(), from, name, follows(task.call, number))
                   : resolveObject(task.tracee.tid(), from, name, follows(task.call, number));
   }
+}
+
+// Where nothing decides on an open for reading, its name is looked up only if it failed: whether there
+// would have been anything to decide on does not follow from the error.
+void Recording::lookUpFailedOpen(Task& task) {
+  if (task.names[0]) return;
+  lookUpNames(task);
+  task.leadsNowhere = task.names[0] && task.names[0]->error != 0;
 }
 
 std::string Recording::ownPathOf(int fd) {
@@ -190,22 +211,11 @@ std::string Recording::ownPathOf(int fd) {
   return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
 }
 
-bool Recording::writesByOpening(const syscalls::Call& call) {
-  constexpr uint64_t kWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
-  switch (call.number) {
-    case SYS_open: return (call.arguments[1] & kWriting) != 0;
-    case SYS_openat: return (call.arguments[2] & kWriting) != 0;
-    case SYS_creat:
-    case SYS_openat2:
-    case SYS_open_by_handle_at: return true;
-    default: return false;
-  }
-}
-
 // Whether the floor alone has to look at a call.
 static bool concernsFloor(const syscalls::Syscall& model, const syscalls::Call& call, bool writes) {
   switch (model.authority) {
     case Authority::kModify:
+    case Authority::kExecute:
     case Authority::kSignal:
     case Authority::kConnect: return true;
     case Authority::kOpen: return writes;
@@ -245,6 +255,10 @@ void Recording::describeDescriptor(Task& task, Subject& subject) {
         default: facts.socketType = policies::SocketType::kOther;
       }
     }
+    return;
+  }
+  if (model.authority == Authority::kSignal) {
+    facts.isInside = tasks_.contains(processOfPidfd(task.tracee.tid(), fd));
     return;
   }
   char target[PATH_MAX];
@@ -304,11 +318,11 @@ std::string Recording::describeMessageName(Task& task, const msghdr& message) {
 bool Recording::decide(Task& task) {
   task.names[0].reset(), task.names[1].reset();
   task.expectedProgram.reset();
-  task.decided = task.expectedFile = task.greets = false;
+  task.decided = task.expectedFile = task.leadsNowhere = task.greets = false;
   if (!decideGreeting(task)) return false;
   if (!facts::canHaveActions(task.call.number)) return true;
   const Authority authority = task.model->authority;
-  const bool writes = writesByOpening(task.call);
+  const bool writes = facts::writesByOpening(task.call);
   if (!enforcement_->decides() && !concernsFloor(*task.model, task.call, writes)) return true;
   if (authority == Authority::kMetadata && enforcement_->isFree(ActionKind::kMetadata)) return true;
 
@@ -320,6 +334,7 @@ bool Recording::decide(Task& task) {
   if (authority == Authority::kOpen || authority == Authority::kModify || authority == Authority::kExecute) {
     for (const auto& name : task.names) {
       if (!name || name->error == 0) continue;
+      task.leadsNowhere = true;
       hashInputs(task);
       finishPerformed(task, -name->error);
       return false;
@@ -343,14 +358,11 @@ bool Recording::decide(Task& task) {
   facts::actionsOf(subject.facts, subject.actions);
   if (subject.actions.count == 0) return true;
   if (authority == Authority::kConnect && !noteSocketUse(task, &subject.actions.action[0])) return false;
-  const bool fastOpen = (task.call.number == SYS_sendto && (task.call.arguments[3] & MSG_FASTOPEN) != 0) ||
-                        (task.call.number == SYS_sendmsg && (task.call.arguments[2] & MSG_FASTOPEN) != 0);
   for (unsigned i = 0; i < subject.actions.count; ++i) {
     Action& action = subject.actions.action[i];
     const bool isSecond = i == 1 && task.names[1].has_value();
     const std::optional<ResolvedName>& name = task.names[isSecond ? 1 : 0];
     if (name) setFile(action, *name);
-    if (fastOpen && action.kind == ActionKind::kSend) action.kind = ActionKind::kConnect;
   }
   if (authority == Authority::kExecute) return decideExec(task, subject);
   addProcessFacts(task, subject);
@@ -362,7 +374,6 @@ bool Recording::decideMessages(Task& task, Subject& subject) {
   constexpr uint64_t kMostMessages = 1024;  // UIO_MAXIOV, as the kernel cuts it (sendmmsg(2))
   const uint64_t count = std::min<uint64_t>(static_cast<uint32_t>(task.call.arguments[2]), kMostMessages);
   describeDescriptor(task, subject);
-  subject.facts.call.number = SYS_sendmsg;
   if (!noteSocketUse(task, nullptr)) return false;
   for (uint64_t i = 0; i < count; ++i) {
     mmsghdr message{};
@@ -385,9 +396,7 @@ bool Recording::decideExec(Task& task, Subject& subject) {
   subject.arguments = readArguments(task, task.call.arguments[byDescriptor ? 2 : 1]);
   subject.argumentViews = views(subject.arguments);
   action.setArguments(subject.argumentViews);
-  const bool classified = enforcement_->uses(Fact::kClass) || enforcement_->uses(Fact::kShellCommands) ||
-                          enforcement_->uses(Fact::kShellReads) || enforcement_->uses(Fact::kShellWrites) ||
-                          enforcement_->uses(Fact::kShellUnparseable);
+  const bool classified = (enforcement_->policy().factsUsed() & facts::kInvocationFacts) != 0;
   if (classified) subject.invocation.describe(action);
   addProcessFacts(task, subject);
   if (!task.names[0] || !task.names[0]->exists()) return judge(task, subject);
@@ -475,7 +484,7 @@ bool Recording::judge(Task& task, Subject& subject) {
   const bool named = std::any_of(subject.actions.action, subject.actions.action + subject.actions.count,
                                  [](const Action& action) { return action.has(Fact::kHostNames); });
   const bool matters = !runs || killed || effects || named || task.greets ||
-                       decision.verdict != Verdict::kAllow || task.model->authority == Authority::kExecute;
+                       decision.verdict != Verdict::kAllow || facts::needsRecord(task.call, subject.actions);
   if (matters) {
     auto event = beginEvent(task);
     auto record = event.initDecision();

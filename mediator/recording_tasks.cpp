@@ -175,7 +175,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     child.process->pid = childTid;
     child.process->directory = task.process->directory;
     child.process->lineage = task.process->lineage;
-    if (!child.process->lineage.empty() && child.process->lineage.size() < kMostLineage)
+    if (!child.process->lineage.empty() && child.process->lineage.size() < facts::kMostLineage)
       child.process->lineage.insert(child.process->lineage.begin(), task.process->lineage.front());
     enforcement_->state().spawned(static_cast<uint32_t>(raw(task.process->pid)),
                                   static_cast<uint32_t>(raw(childTid)));
@@ -320,7 +320,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   mapGate(*task, regions);
   for (const MappedRegion& region : regions)
     if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
-  patchImage(*task, captureImage(*task, describePath(*task, -1), regions));
+  patchImage(*task, captureImage(*task, executableOf(task->tracee.tid(), program_), regions));
   std::vector<std::string>& lineage = task->process->lineage;
   const std::string exe = executableOf(task->tracee.tid(), program_);
   if (lineage.empty()) {

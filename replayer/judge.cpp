@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "mediator/facts/invocation.h"
 #include "mediator/facts/session_facts.h"
 #include "mediator/facts/step.h"
 #include "policies/action_text.h"
@@ -280,9 +281,10 @@ class Judge {
     result_.policySha256 = after_->policy.sha256();
     result_.againstName = before_ ? before_->policy.name() : "";
     counts_.resize(after_->policy.rules().size());
-    observer.wantDigests =
-        (after_->policy.factsUsed() & only(policies::Fact::kDigest)) != 0 ||
-        (before_ && (before_->policy.factsUsed() & only(policies::Fact::kDigest)) != 0);
+    policies::FactSet used = after_->policy.factsUsed();
+    if (before_) used |= before_->policy.factsUsed();
+    observer.wantDigests = (used & only(policies::Fact::kDigest)) != 0;
+    observer.wantClasses = (used & facts::kInvocationFacts) != 0;
   }
 
   Policy load(const std::string& name, const std::optional<std::string>& recorded) const {
@@ -311,7 +313,6 @@ class Judge {
     Verdict before = deed.recorded.value_or(Verdict::kAllow);
     // What a mediator could not find out, it blocked.
     const bool unanswered = deed.derived && side.strictest().ground == Decision::Ground::kUnanswered;
-    policies::Action* about = deed.actions[side.strictestAt];
     if (before_) {
       before_->decide(deed);
       before = deed.byFloor ? Verdict::kBlocked : before_->strictest().verdict;
@@ -343,6 +344,10 @@ class Judge {
     change.event = deed.event;
     change.task = deed.task;
     change.process = deed.process;
+    // The action that the stricter of the two is about.
+    size_t which = side.strictestAt;
+    if (before > after) which = before_ ? before_->strictestAt : deed.strictestRecorded;
+    policies::Action* about = deed.actions[which];
     if (before_) side.state.prepare(deed.process, *about);
     change.action = policies::describe(*about, side.policy);
     change.before = before;

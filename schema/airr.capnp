@@ -90,13 +90,15 @@ struct Syscall {
   arguments @5 :List(UInt64);    # as many as the syscall takes; empty for `leave`
   inputHash @6 :UInt64;          # XXH3-64 over the input memory
   writes @7 :List(MemoryWrite);
-  path @8 :Text;                 # what the call named, resolved as far as the mediator knows
+  path @8 :Text;                 # what the call named, resolved as far as the mediator knows; of calls
+                                 # that change or map what a descriptor leads to, that file
   mapping @9 :Mapping;           # a successful mmap of a file or of shared memory
   child @10 :UInt32;             # a successful clone: number of the new task
   payload @11 :List(MemoryWrite); # data that the kernel moved between descriptors, address 0
   sharedWrites @12 :List(SharedWrite);
   registers @13 :Data;           # rt_sigreturn: what it restored
   otherPath @14 :Text;           # of calls that name two files (rename, link): the second, absolute
+  leadsNowhere @15 :Bool;        # a name's directory was not found: there was nothing to decide on
 
   enum Phase { whole @0; enter @1; leave @2; }
   enum Handling {

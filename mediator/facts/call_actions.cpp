@@ -161,8 +161,12 @@ void addOperation(const CallFacts& facts, CallActions& actions, ActionKind kind,
   action.operation = static_cast<int64_t>(operation);
   action.set(Fact::kOperation);
   const std::string_view path = facts.path.empty() ? facts.descriptor.path : facts.path;
-  if (kind != ActionKind::kSpawn && kind != ActionKind::kPrivilege && path.starts_with('/'))
+  if (kind == ActionKind::kSpawn || kind == ActionKind::kPrivilege) return;
+  if (path.starts_with('/')) {
     action.setPath(path);
+  } else if (path.empty() && facts.descriptor.isUnknown) {
+    setPath(action, {});
+  }
 }
 
 void addProcess(const CallFacts& facts, CallActions& actions, ActionKind kind, uint64_t signal) {
@@ -172,6 +176,13 @@ void addProcess(const CallFacts& facts, CallActions& actions, ActionKind kind, u
   if (kind != ActionKind::kSignal) return;
   action.signal = static_cast<int32_t>(signal);
   action.set(Fact::kSignal);
+}
+
+// TCP fast open: it connects and sends at once (tcp(7)).
+bool opensFast(const syscalls::Call& call) {
+  return (call.number == SYS_sendto && (call.arguments[3] & MSG_FASTOPEN) != 0) ||
+         (call.number == SYS_sendmsg && (call.arguments[2] & MSG_FASTOPEN) != 0) ||
+         (call.number == SYS_sendmmsg && (call.arguments[3] & MSG_FASTOPEN) != 0);
 }
 
 void addModify(const CallFacts& facts, CallActions& actions) {
@@ -209,6 +220,31 @@ void setConnection(Action& action, std::string_view address) {
   for (const Fact fact : {Fact::kFamily, Fact::kHost, Fact::kHostNames, Fact::kPort}) action.setUnknown(fact);
 }
 
+bool writesByOpening(const syscalls::Call& call) {
+  constexpr uint64_t kWriting = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
+  switch (call.number) {
+    case SYS_open: return (call.arguments[1] & kWriting) != 0;
+    case SYS_openat: return (call.arguments[2] & kWriting) != 0;
+    case SYS_creat:
+    case SYS_openat2:
+    case SYS_open_by_handle_at: return true;
+    default: return false;
+  }
+}
+
+bool needsRecord(const syscalls::Call& call, const CallActions& actions) {
+  switch (call.number) {
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_openat2:
+    case SYS_sendmmsg: return true;
+    default: break;
+  }
+  for (unsigned i = 0; i < actions.count; ++i)
+    if (actions.action[i].has(Fact::kInside) && !actions.action[i].inside) return true;
+  return false;
+}
+
 bool canHaveActions(uint64_t number) {
   const syscalls::Syscall* model = syscalls::find(number);
   return model != nullptr && model->authority != Authority::kNone &&
@@ -238,10 +274,10 @@ void actionsOf(const CallFacts& facts, CallActions& actions) {
         case SYS_connect: return addNetwork(facts, actions, ActionKind::kConnect);
         case SYS_bind: return addNetwork(facts, actions, ActionKind::kBind);
         case SYS_listen: return addNetwork(facts, actions, ActionKind::kListen);
-        case SYS_sendmmsg: return;  // its addresses are looked at one by one, by who can read them
         default:
           // Without an address it uses a connection that was granted.
-          if (!facts.path.empty()) addNetwork(facts, actions, ActionKind::kSend);
+          if (!facts.path.empty())
+            addNetwork(facts, actions, opensFast(facts.call) ? ActionKind::kConnect : ActionKind::kSend);
           return;
       }
     case Authority::kSocket: {

@@ -18,7 +18,8 @@ struct DescriptorFacts {
   std::string_view path;  // absolute; empty if it is no file or not known
   std::optional<policies::Family> family;
   std::optional<policies::SocketType> socketType;
-  bool isInside = false;  // a pidfd of a process of the session
+  bool isInside = false;   // a pidfd of a process of the session
+  bool isUnknown = false;  // nothing is known about it, not even that it is no file
 };
 
 // What is known about a call besides its arguments. Paths are absolute and canonical; "@name" is an
@@ -44,6 +45,15 @@ void actionsOf(const CallFacts& facts, CallActions& actions);
 
 // The facts of a TCP connection's other side, as describeAddress() says it; unknown if it does not.
 void setConnection(policies::Action&, std::string_view address);
+
+// Calls whose facts do not follow from their record, so that they are decided on in the trace under
+// every policy: what a script's interpreter is, flags and addresses in memory, processes outside.
+bool needsRecord(const syscalls::Call& call, const CallActions& actions);
+
+// Whether an open may change or make a file; true for flags that are not among the arguments.
+bool writesByOpening(const syscalls::Call& call);
+
+constexpr size_t kMostLineage = 64;  // executables of a process and its ancestors that are facts
 
 // Whether a call of this number can have actions at all.
 bool canHaveActions(uint64_t number);

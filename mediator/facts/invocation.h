@@ -14,6 +14,10 @@
 
 namespace airr::facts {
 
+constexpr policies::FactSet kInvocationFacts =
+    only(policies::Fact::kClass) | only(policies::Fact::kShellCommands) | only(policies::Fact::kShellReads) |
+    only(policies::Fact::kShellWrites) | only(policies::Fact::kShellUnparseable);
+
 class InvocationFacts {
  public:
   // Of an exec that has its arguments; without them the facts are unknown.

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "mediator/facts/host_names.h"
+#include "mediator/facts/invocation.h"
 #include "policies/action_record.h"
 #include "policies/bindings.h"
 #include "schema/error.h"
@@ -28,7 +29,6 @@ using policies::IpAddress;
 namespace {
 
 constexpr size_t kMaxDescriptors = 1 << 16;
-constexpr size_t kMaxLineage = 32;
 constexpr size_t kMaxTasks = 1'000'000;
 constexpr size_t kMaxDecisions = 2'048;  // of one call: UIO_MAXIOV messages, and some
 
@@ -65,7 +65,6 @@ struct Descriptor {
   std::string path;
   std::optional<policies::Family> family;
   std::optional<policies::SocketType> type;
-  bool isInside = false;
   IpAddress peer;
   uint16_t peerPort = 0;
   bool wasRead = false;
@@ -172,7 +171,7 @@ class SessionFacts::Impl {
     }
     auto process = std::make_shared<Process>(*parent.process);
     process->number = number;
-    if (process->lineage.size() < kMaxLineage && !process->exe.empty())
+    if (process->lineage.size() + 1 < kMostLineage && !process->exe.empty())
       process->lineage.insert(process->lineage.begin(), process->exe);
     if ((flags & CLONE_FILES) == 0)
       process->descriptors = std::make_shared<Descriptors>(*process->descriptors);
@@ -202,8 +201,13 @@ class SessionFacts::Impl {
     if (step.phase == Step::Phase::kLeave) {
       if (!task.inside || task.inside->call.number != step.call.number) return;
       if (task.held) {
-        if (!step.path.empty()) task.inside->path = step.path;
-        emitHeld(step.task, task, step.result);
+        // What an open for reading leads to is told with its result.
+        if (!step.path.empty() && !writesByOpening(task.inside->call)) task.inside->path = step.path;
+        if (step.leadsNowhere) {
+          task.held = false;
+        } else {
+          emitHeld(step.task, task, step.result);
+        }
       }
       const Begun begun = std::move(*task.inside);
       task.inside.reset();
@@ -219,7 +223,7 @@ class SessionFacts::Impl {
     const bool entered = step.phase == Step::Phase::kEnter;
     if (step.refused) {
       task.inside.reset();
-      emitDecided(step.task, task, step.event, step.call, step.result);
+      emitDecided(step.task, task, step.event, step.call, step.result, nullptr);
       return;
     }
     if (entered) {
@@ -235,7 +239,8 @@ class SessionFacts::Impl {
       return emit(step.task, task, step.event, step.call, step.path, step.other, 0, nullptr);
     }
     task.inside.reset();
-    emit(step.task, task, step.event, step.call, step.path, step.other, step.result, nullptr);
+    if (!step.leadsNowhere)
+      emit(step.task, task, step.event, step.call, step.path, step.other, step.result, nullptr);
     settle(step, task);
   }
 
@@ -361,25 +366,15 @@ class SessionFacts::Impl {
           if (fd != nullptr && step.call.number == SYS_socketpair) setKind(step.call, *fd);
         }
         return;
-      case SYS_pidfd_open: {
-        const bool inside = pids_.contains(static_cast<int32_t>(a[0]));
-        if (Descriptor* fd = openDescriptor(task, result)) fd->isInside = inside;
-        return;
-      }
+      case SYS_pidfd_open:
       case SYS_memfd_create:
       case SYS_eventfd2:
       case SYS_epoll_create1:
         openDescriptor(task, result);
         return;
-      case SYS_set_tid_address:
-      case SYS_getpid:
-      case SYS_gettid:
-        notePid(result);
-        return;
       case SYS_clone:
       case SYS_fork:
       case SYS_vfork:
-        notePid(result);
         if (step.child != 0 && !tasks_.contains(step.child)) {
           const std::shared_ptr<Process> keep = task.process;
           Task parent;
@@ -392,10 +387,6 @@ class SessionFacts::Impl {
       default:
         return;
     }
-  }
-
-  void notePid(int64_t pid) {
-    if (pid > 0 && pids_.size() < kMaxTasks) pids_.insert(pid);
   }
 
   static void setKind(const syscalls::Call& call, Descriptor& fd) {
@@ -434,26 +425,6 @@ class SessionFacts::Impl {
     for (const std::string_view piece : step.words) hosts_.noteAnswer(piece);
   }
 
-  bool isInside(const syscalls::Call& call) const {
-    const uint64_t* a = call.arguments;
-    int64_t pid = static_cast<int32_t>(a[0]);
-    switch (call.number) {
-      case SYS_setpriority:
-      case SYS_ioprio_set:
-        pid = static_cast<int32_t>(a[1]);
-        break;
-      case SYS_kcmp:
-        if (!pids_.contains(static_cast<int32_t>(a[1]))) return false;
-        break;
-      case SYS_sched_setattr:
-      default:
-        break;
-    }
-    if (pid == 0) return true;  // itself, or its group
-    if (pid == -1) return false;
-    return pids_.contains(pid < 0 ? -pid : pid);
-  }
-
   std::string_view canonical(std::string_view path) {
     if (!path.starts_with('/') || isCanonical(path)) return path;
     return kept_.emplace_back(*policies::canonicalPath(path));
@@ -472,17 +443,19 @@ class SessionFacts::Impl {
   void emit(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
             std::string_view path, std::string_view other, int64_t result, const Step* image) {
     kept_.clear();
-    if (emitDecided(number, task, event, call, result)) return;
+    if (emitDecided(number, task, event, call, result, image)) return;
     Deed deed = deedOf(number, task, event, call, result);
     CallFacts facts;
     facts.call = call;
     facts.path = canonical(path);
     facts.other = canonical(other);
     if (const auto fd = descriptorOf(call)) {
-      if (const Descriptor* known = descriptor(task, *fd))
-        facts.descriptor = {known->path, known->family, known->type, known->isInside};
+      const Descriptor* known = descriptor(task, *fd);
+      if (known != nullptr) facts.descriptor = {known->path, known->family, known->type};
+      facts.descriptor.isUnknown = known == nullptr;
     }
-    facts.targetIsInside = isInside(call);
+    if (call.number == SYS_mmap && !path.empty()) facts.descriptor.path = path;
+    facts.targetIsInside = true;  // one outside has its decision on record
     actionsOf(facts, actions_);
     if (actions_.count == 0) return;
     for (unsigned i = 0; i < actions_.count; ++i) {
@@ -507,7 +480,7 @@ class SessionFacts::Impl {
   // The call as it was decided on when it was recorded: an exec of a script and a message to several
   // were decided on more than once. False: there is no such record.
   bool emitDecided(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
-                   int64_t result) {
+                   int64_t result, const Step* image) {
     const auto decisions = std::exchange(task.decisions, {});
     bool some = false;
     for (const auto& words : decisions) {
@@ -526,9 +499,15 @@ class SessionFacts::Impl {
       policies::Verdict strictest = policies::Verdict::kAllow;
       recorded_.clear();
       for (auto action : decision.getActions()) {
-        recorded_.emplace_back(action);
-        deed.actions.push_back(&recorded_.back().action());
-        strictest = std::max(strictest, verdictOf(action.getVerdict()));
+        Action& one = recorded_.emplace_back(action).action();
+        if (const auto* model = syscalls::find(call.number); model != nullptr && one.has(Fact::kSyscall))
+          one.syscall = model->name;
+        if (executes(call.number)) addDigest(one, image);
+        deed.actions.push_back(&one);
+        if (verdictOf(action.getVerdict()) > strictest) {
+          strictest = verdictOf(action.getVerdict());
+          deed.strictestRecorded = deed.actions.size() - 1;
+        }
       }
       deed.byFloor = *deed.recorded == policies::Verdict::kBlocked && strictest < *deed.recorded;
       if (!deed.actions.empty()) deliver(task, deed);
@@ -555,8 +534,7 @@ class SessionFacts::Impl {
   void addProgram(Action& action, const Step* image) {
     if (image == nullptr) {
       action.setUnknown(Fact::kArguments), action.setUnknown(Fact::kCommandLine);
-      if (observer_->wantDigests) action.setUnknown(Fact::kDigest);
-      return;
+      return addDigest(action, image);
     }
     const auto words = image->words;
     const std::string_view name = policies::baseName(action.path);
@@ -569,9 +547,15 @@ class SessionFacts::Impl {
         }
     action.setArguments(words.subspan(script));
     if (script == 0 && image->path.starts_with('/')) action.setPath(image->path);
-    if (!observer_->wantDigests) return;
+    addDigest(action, image);
+  }
+
+  // Of the program that was started; a script's content is not on record.
+  void addDigest(Action& action, const Step* image) {
+    if (!observer_->wantDigests || action.has(Fact::kDigest) || action.isUnknown(Fact::kDigest)) return;
     action.setUnknown(Fact::kDigest);
-    if (script != 0 || image->programBlob == UINT32_MAX || !observer_->digestOf) return;
+    const bool isImage = image != nullptr && image->path == action.path;
+    if (!isImage || image->programBlob == UINT32_MAX || !observer_->digestOf) return;
     const std::string digest = observer_->digestOf(image->programBlob);
     if (digest.empty()) return;
     action.digest = kept_.emplace_back(digest);
@@ -585,14 +569,18 @@ class SessionFacts::Impl {
     lineage_.insert(lineage_.end(), process.lineage.begin(), process.lineage.end());
     for (Action* action : deed.actions) {
       if (!process.exe.empty()) action->setExe(process.exe);
-      action->lineage = lineage_;
-      action->set(Fact::kLineage);
+      if (!lineage_.empty()) {
+        action->lineage = lineage_;
+        action->set(Fact::kLineage);
+      }
       if (deed.derived && action->has(Fact::kHost)) {
         action->hostNames = hosts_.namesOf(action->host);
         if (!action->hostNames.empty()) action->set(Fact::kHostNames);
       }
+      const bool classed = action->has(Fact::kClass) || action->isUnknown(Fact::kClass);
+      if (observer_->wantClasses && action->kind == ActionKind::kExec && !classed)
+        invocation_.describe(*action);
     }
-    if (deed.derived && observer_->classify) observer_->classify(deed);
     observer_->deed(deed);
   }
 
@@ -603,7 +591,6 @@ class SessionFacts::Impl {
   Task* lastTask_ = nullptr;
   uint32_t lastNumber_ = 0;
   std::set<uint32_t> spawning_;  // tasks inside a call whose child is not known yet
-  std::unordered_set<int64_t> pids_;
   HostNames hosts_;
 
   struct Hash : std::hash<std::string_view> {
@@ -611,7 +598,8 @@ class SessionFacts::Impl {
   };
   std::unordered_set<std::string, Hash, std::equal_to<>> names_;
 
-  // Of the deed that is delivered.
+  // Of the deed that is delivered. An exec has one action, whose words `invocation_` has.
+  InvocationFacts invocation_;
   CallActions actions_;
   std::deque<std::string> kept_;
   std::vector<std::string_view> lineage_;

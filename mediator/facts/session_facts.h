@@ -33,6 +33,7 @@ struct Deed {
   bool permitted = true;  // the call was made, as far as policy and human go
   bool derived = true;   // facts follow from names and results, not from what a mediator wrote down
   std::optional<policies::Verdict> recorded;  // by the policy in force when it was recorded
+  size_t strictestRecorded = 0;  // of the actions
   bool byFloor = false;   // blocked by what holds under every policy
   std::vector<policies::Action*> actions;  // borrowed, mutable: the session's state goes in
 };
@@ -50,8 +51,7 @@ class SessionFacts {
     // SHA-256 of a blob in hex, or empty; called only if wantDigests.
     std::function<std::string(uint32_t blob)> digestOf;
     bool wantDigests = false;
-    std::function<void(Deed&)>
-        classify;  // adds class and shell facts to deeds without recorded facts
+    bool wantClasses = false;  // class and shell facts, where they are not on record
   };
   void observe(const Step& step, const Observer& observer);
   // Calls that the end of the trace left without a result.

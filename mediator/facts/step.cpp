@@ -38,8 +38,7 @@ const std::array<Use, kSyscalls>& uses() {
     }
     // What the facts of later actions follow from.
     for (int number : {SYS_close, SYS_close_range, SYS_dup, SYS_dup2, SYS_dup3, SYS_pipe, SYS_pipe2,
-                       SYS_accept, SYS_accept4, SYS_fchdir, SYS_set_tid_address, SYS_getpid,
-                       SYS_gettid, SYS_memfd_create, SYS_eventfd2, SYS_epoll_create1})
+                       SYS_accept, SYS_accept4, SYS_memfd_create, SYS_eventfd2, SYS_epoll_create1})
       uses[static_cast<size_t>(number)] = Use::kAlways;
     uses[SYS_fcntl] = Use::kFcntl;
     for (size_t number = 0; number < uses.size(); ++number)
@@ -159,6 +158,7 @@ void StepList::addCall(uint64_t number, schema::Event::Reader event) {
   step.task = event.getTask();
   step.phase = phase;
   step.refused = call.getHandling() == schema::Syscall::Handling::REFUSED;
+  step.leadsNowhere = call.getLeadsNowhere();
   step.result = call.getResult();
   step.child = call.getChild();
   step.call.number = nr;

@@ -21,7 +21,8 @@ struct Step {
   enum class Phase : uint8_t { kWhole, kEnter, kLeave };
   Kind kind = Kind::kCall;
   Phase phase = Phase::kWhole;
-  bool refused = false;  // the mediator kept it from running
+  bool refused = false;       // the mediator kept it from running
+  bool leadsNowhere = false;  // a name's directory was not found: there was nothing to decide on
   bool lastOfProcess = false;
   uint32_t task = 0;
   uint32_t child = 0;  // kCall: the new task; kExec: the task that called execve

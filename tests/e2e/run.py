@@ -19,6 +19,7 @@ import sys
 import cases
 import check_command
 import check_evidence
+import check_judge
 import check_kill
 import check_kill_effects
 import check_names
@@ -30,12 +31,14 @@ SKIPPED = 77
 CHECKS = {
     **check_command.CHECKS,
     **check_evidence.CHECKS,
+    **check_judge.CHECKS,
     **check_kill.CHECKS,
     **check_kill_effects.CHECKS,
     **check_names.CHECKS,
     **check_terminal.CHECKS,
 }
-LONG_CHECKS = {"kill.mediator": 300, "kill.effects": 300, "kill.effects_rounds": 1200}
+LONG_CHECKS = {"kill.mediator": 300, "kill.effects": 300, "kill.effects_rounds": 1200,
+               **check_judge.LONG_CHECKS}
 
 
 def cpu_flags():
