@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "recorder/files.h"
+#include "recorder/tls.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -21,7 +22,8 @@ constexpr time_t kPatience = 10;  // seconds without an answer
 constexpr size_t kMaxAnswerHeader = 16 << 10;
 
 struct Url {
-  std::string host, port = "80", path = "/";
+  bool isSecure = false;
+  std::string host, port, path = "/";
 };
 
 Error failed(const std::string& url, const std::string& why) {
@@ -30,12 +32,13 @@ Error failed(const std::string& url, const std::string& why) {
 }
 
 Url parse(const std::string& url) {
-  constexpr std::string_view kScheme = "http://";
-  if (!url.starts_with(kScheme)) {
-    throw failed(url, "has no http:// address; TLS is not spoken here, use a local proxy for it");
-  }
   Url parts;
-  std::string rest = url.substr(kScheme.size());
+  parts.isSecure = url.starts_with("https://");
+  if (!parts.isSecure && !url.starts_with("http://")) {
+    throw failed(url, "has no http:// or https:// address");
+  }
+  parts.port = parts.isSecure ? "443" : "80";
+  std::string rest = url.substr(url.find("//") + 2);
   if (const size_t slash = rest.find('/'); slash != std::string::npos) {
     parts.path = rest.substr(slash);
     rest.resize(slash);
@@ -75,19 +78,55 @@ UniqueFd connectTo(const std::string& url, const Url& parts) {
   throw failed(url, std::string("cannot be reached: ") + std::strerror(error));
 }
 
-// Until the server closes the connection, or `most` bytes.
-std::string readAll(const std::string& url, int socket, size_t most) {
-  std::string answer;
-  char buffer[4096];
-  while (answer.size() <= most) {
-    const ssize_t n = ::recv(socket, buffer, sizeof buffer, 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw failed(url, std::string("does not answer: ") + std::strerror(errno));
-    if (n == 0) return answer;
-    answer.append(buffer, static_cast<size_t>(n));
+// A connection to the server, with TLS or without.
+class Connection {
+ public:
+  Connection(const std::string& url, const Url& parts) : url_(url), socket_(connectTo(url, parts)) {
+    if (!parts.isSecure) return;
+    try {
+      tls_ = std::make_unique<TlsConnection>(socket_.get(), parts.host);
+    } catch (const Error& error) {
+      throw failed(url, std::string("cannot be spoken to: ") + error.what());
+    }
   }
-  throw failed(url, "answers with too much");
-}
+
+  void send(std::string_view text) {
+    if (tls_) {
+      if (!tls_->send(text))
+        throw failed(url_, std::string("does not take it: ") + std::strerror(errno));
+      return;
+    }
+    while (!text.empty()) {
+      const ssize_t n = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) throw failed(url_, std::string("does not take it: ") + std::strerror(errno));
+      text.remove_prefix(static_cast<size_t>(n));
+    }
+  }
+
+  // Until the server closes the connection, or `most` bytes. `isCut`: under TLS, it did not say
+  // that this is the end.
+  std::string receiveAll(size_t most, bool& isCut) {
+    std::string answer;
+    char buffer[4096];
+    isCut = false;
+    while (answer.size() <= most) {
+      const ssize_t n =
+          tls_ ? tls_->receive(buffer) : ::recv(socket_.get(), buffer, sizeof buffer, 0);
+      if (n < 0 && errno == EINTR) continue;
+      isCut = tls_ && n < 0 && errno == ECONNABORTED;
+      if (n == 0 || isCut) return answer;
+      if (n < 0) throw failed(url_, std::string("does not answer: ") + std::strerror(errno));
+      answer.append(buffer, static_cast<size_t>(n));
+    }
+    throw failed(url_, "answers with too much");
+  }
+
+ private:
+  const std::string& url_;
+  const UniqueFd socket_;
+  std::unique_ptr<TlsConnection> tls_;
+};
 
 }  // namespace
 
@@ -96,7 +135,7 @@ bool isUrl(const std::string& place) { return place.find("://") != std::string::
 std::string request(const std::string& url, const std::string& query, const std::string& body,
                     size_t most) {
   const Url parts = parse(url);
-  const UniqueFd socket = connectTo(url, parts);
+  Connection connection(url, parts);
   const bool isGet = body.empty();
   std::string text = (isGet ? "GET " : "POST ") + parts.path + (isGet ? query : "") +
                      " HTTP/1.1\r\nHost: " + parts.host + ":" + parts.port +
@@ -105,13 +144,9 @@ std::string request(const std::string& url, const std::string& query, const std:
     text += "Content-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   }
   text += "\r\n" + body;
-  for (std::string_view rest = text; !rest.empty();) {
-    const ssize_t n = ::send(socket.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) throw failed(url, std::string("does not take it: ") + std::strerror(errno));
-    rest.remove_prefix(static_cast<size_t>(n));
-  }
-  const std::string answer = readAll(url, socket.get(), most + kMaxAnswerHeader);
+  connection.send(text);
+  bool isCut = false;
+  const std::string answer = connection.receiveAll(most + kMaxAnswerHeader, isCut);
   const size_t end = answer.find("\r\n\r\n");
   if (!answer.starts_with("HTTP/1.") || end == std::string::npos || answer.size() < 12) {
     throw failed(url, "does not speak HTTP/1.1");
@@ -131,6 +166,8 @@ std::string request(const std::string& url, const std::string& query, const std:
     size_t length = 0;
     std::from_chars(fields.data() + at, fields.data() + fields.size(), length);
     if (content.size() != length) throw failed(url, "does not answer to the end");
+  } else if (isCut) {
+    throw failed(url, "does not answer to the end");
   }
   return content;
 }

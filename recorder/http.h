@@ -1,5 +1,5 @@
-// One HTTP/1.1 request (RFC 9112) at a time, as much of it as a witness needs: no TLS, no
-// redirects, no chunked answers.
+// One HTTP/1.1 request (RFC 9112) at a time, as much of it as a witness needs, with TLS or
+// without: no redirects, no chunked answers.
 //
 // Stateless; any thread. Failure: Error (kFailure) that says what the server did or did not.
 #pragma once
@@ -9,7 +9,7 @@
 
 namespace airr {
 
-// "http://HOST[:PORT][/PATH]"
+// "http://HOST[:PORT][/PATH]", "https://…"
 bool isUrl(const std::string& place);
 // The body of the answer, of at most `most` bytes, if its status is 200 to 299. `body` empty: GET,
 // with `query` behind the path; else POST.

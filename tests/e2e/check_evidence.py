@@ -4,6 +4,8 @@ import json
 import pathlib
 import shutil
 
+import server
+import witness_server
 from session import check, run, shown
 
 UNSEALED, TAMPERED, WRONG_KEY, WITNESS, FAILURE = 110, 111, 112, 113, 125
@@ -129,6 +131,41 @@ def witness(place):
     check(outcome.status == FAILURE and not (place.work / "made").exists(), f"{outcome}")
 
 
+def witness_tls(place):
+    """A witness behind TLS is who it says, or nothing runs; an answer that was cut is none."""
+    place.make_key()
+    certificate = witness_server.make_certificate(place.base, "localhost")
+    with witness_server.serving(*certificate) as port:
+
+        def record(host, store=certificate[0], program=("sh", "-c", "echo a; sleep 1.2; echo b")):
+            arguments = [place.airr, "record", "--witness", f"https://{host}:{port}/heads", "-o", place.trace, "--", *program]
+            return run(arguments, place.work, {**place.environment(), "SSL_CERT_FILE": str(store)})
+
+        def against(path):
+            address = f"https://localhost:{port}{path}"
+            return place.airr_run("verify", "--json", "--witness", address, place.trace, env={"SSL_CERT_FILE": str(certificate[0])})
+
+        outcome = record("localhost")
+        check(outcome.status == 0, shown(outcome.error))
+        outcome = against("/heads")
+        check(json.loads(succeeds(outcome))["witness"]["heads"] >= 2, shown(outcome.output))
+        outcome = against("/cut")
+        check(outcome.status == FAILURE and b"to the end" in outcome.error, shown(outcome.error))
+        place.trace.unlink()
+        other = witness_server.make_certificate(place.base, "other")
+        for host, store in (("localhost", other[0]), ("127.0.0.1", certificate[0])):
+            outcome = record(host, store, ("touch", "made"))
+            check(outcome.status == FAILURE and b"certificate" in outcome.error, f"{host}: {shown(outcome.error)}")
+            check(not (place.work / "made").exists(), "the program ran without its witness")
+    with server.serving() as url:
+        outcome = run(
+            [place.airr, "record", "--witness", url.replace("http://", "https://"), "-o", place.trace, "--", "touch", "made"],
+            place.work,
+            place.environment(),
+        )
+    check(outcome.status == FAILURE and b"TLS" in outcome.error, shown(outcome.error))
+
+
 def redact(place):
     """A secret that the session read is taken out of the trace, which says so and still verifies."""
     secret = "ghp_" + "Z9" * 20
@@ -170,6 +207,7 @@ CHECKS = {
     "evidence.full_store": full_store,
     "evidence.full_device": full_device,
     "evidence.witness": witness,
+    "evidence.witness_tls": witness_tls,
     "evidence.redact": redact,
     "evidence.power": power,
 }
