@@ -256,7 +256,7 @@ class SessionFacts::Impl {
     call.number = message.getRoot<schema::Decision>().getSyscall();
     if (canHaveActions(call.number)) return;
     kept_.clear();
-    emitDecided(step.task, task, step.event, call, 0);
+    emitDecided(step.task, task, step.event, call, 0, nullptr);
   }
 
   void emitHeld(uint32_t number, Task& task, int64_t result) {
