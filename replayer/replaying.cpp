@@ -116,11 +116,12 @@ void Replaying::apply(schema::Event::Reader event) {
       case schema::Event::SIGNAL: return onSignal(task, event.getSignal());
       case schema::Event::TRAP: return onTrap(task, event.getTrap());
       case schema::Event::CLOCKS: return onClocks(task, event.getClocks());
-      case schema::Event::FORCED: return onForced(task, event.getForced());
+      case schema::Event::FORCED: settle(task); return onForced(task, event.getForced());
       case schema::Event::NOTE: return onNote(task, event.getNote());
       case schema::Event::GATE_YIELD: return onYield(task, event.getGateYield());
-      case schema::Event::PATCH: return onPatch(task, event.getPatch());
+      case schema::Event::PATCH: settle(task); return onPatch(task, event.getPatch());
       case schema::Event::TASK_EXIT:
+        settle(task);
         applyWrites(task, event.getTaskExit().getWrites());
         return endTask(task);
       default:
@@ -137,6 +138,7 @@ void Replaying::apply(schema::Event::Reader event) {
 
 // Lets the task run to where it needs the replayer: a call, or a signal raised by an instruction.
 Stop Replaying::runToStop(Task& task) {
+  supplyLog(task);
   for (;;) {
     task.tracee.resume(Resume::kContinue);
     Stop stop = task.tracee.wait();
@@ -149,17 +151,7 @@ Stop Replaying::runToStop(Task& task) {
       case Stop::Kind::kSeccomp: break;
       default: continue;
     }
-    if (task.space->clocksSupplied != 0) {
-      uint32_t taken[2] = {};
-      task.tracee.read({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, taken, sizeof taken);
-      const uint32_t supplied = task.space->clocksSupplied;
-      task.space->clocksSupplied = 0;
-      const uint32_t none[2] = {0, 0};
-      task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, none, sizeof none);
-      if (taken[0] != supplied)
-        diverge(task, std::to_string(supplied) + " readings of the clock",
-                std::to_string(taken[0]) + " readings of the clock");
-    }
+    takeBackLog(task, stop);
     return stop;
   }
 }
@@ -170,9 +162,10 @@ std::string Replaying::describe(const syscalls::Call& call, Task& task) {
   return "syscall " + std::to_string(call.number);
 }
 
-void Replaying::diverge(Task& task, const std::string& expected, const std::string& came) {
+void Replaying::diverge(Task& task, const std::string& expected, const std::string& came,
+                        uint64_t event) {
   const std::string text = options_.tracePath + ": replay diverged at event " +
-                           std::to_string(trace_.eventNumber()) + ", task " +
+                           std::to_string(event != 0 ? event : trace_.eventNumber()) + ", task " +
                            std::to_string(raw(task.id)) + ": expected " + expected +
                            ", but came " + came;
   std::vector<std::string> stack = callStack(task.tracee.tid());
@@ -211,6 +204,10 @@ void Replaying::runToCall(Task& task, Syscall::Reader expected) {
 
 void Replaying::onSyscall(Task& task, schema::Event::Reader whole) {
   const Syscall::Reader event = whole.getSyscall();
+  if (queueCall(task, event)) {
+    if (materializer_) materializer_->observe(whole, task.tracee);
+    return;
+  }
   if (event.getPhase() != Syscall::Phase::LEAVE) runToCall(task, event);
   if (materializer_) materializer_->observe(whole, task.tracee);
   if (event.getChild() != 0) spawn(task, event);
@@ -281,6 +278,7 @@ void Replaying::setRegisters(Task& task, capnp::Data::Reader data) {
 }
 
 void Replaying::onSignal(Task& task, schema::Signal::Reader event) {
+  if (!event.getSynchronous()) settle(task);
   if (event.getSynchronous()) {
     Stop stop = runToStop(task);
     if (stop.kind != Stop::Kind::kSignal || stop.signal != event.getNumber())
@@ -297,6 +295,7 @@ void Replaying::onSignal(Task& task, schema::Signal::Reader event) {
 
 void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
   using Kind = schema::Trap::Kind;
+  if (queueCounter(task, event)) return;
   Stop stop = runToStop(task);
   const bool counter = event.getKind() == Kind::RDTSC || event.getKind() == Kind::RDTSCP;
   // A counter's instruction traps by itself where it was not found and replaced by int3.
@@ -321,11 +320,15 @@ void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
 }
 
 void Replaying::onClocks(Task& task, capnp::Data::Reader readings) {
-  const uint32_t count = static_cast<uint32_t>(
-      std::min<size_t>(readings.size() / sizeof(airr_gate_reading), AIRR_GATE_CLOCKS));
+  // Calls that the gate made may lie between the readings of one run.
+  const uint32_t before = task.space->clocksSupplied;
+  const auto more = static_cast<uint32_t>(
+      std::min<size_t>(readings.size() / sizeof(airr_gate_reading), AIRR_GATE_CLOCKS - before));
+  const uint32_t count = before + more;
   const uint32_t head[2] = {0, count};  // position, limit
-  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, clocks)}, readings.begin(),
-                    count * sizeof(airr_gate_reading));
+  task.tracee.write(
+      {AIRR_GATE_DATA + offsetof(airr_gate_data, clocks) + before * sizeof(airr_gate_reading)},
+      readings.begin(), more * sizeof(airr_gate_reading));
   task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, head, sizeof head);
   task.space->clocksSupplied = count;
 }

@@ -7,11 +7,13 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
+#include "recorder/gate/gate.h"
 #include "replayer/blob_files.h"
 #include "replayer/materialize.h"
 #include "replayer/open_trace.h"
@@ -28,9 +30,16 @@ class Replaying {
   int run();
 
  private:
+  // An entry of the log that is to be supplied to a gate.
+  struct Queued {
+    size_t at = 0;
+    uint64_t event = 0;
+  };
   struct Space {
     uint64_t programBreak = 0;
     uint32_t clocksSupplied = 0;
+    std::vector<uint8_t> log;  // of calls (recorder/gate/gate.h), for when a task next runs
+    std::vector<Queued> queued;
     std::map<uint64_t, std::vector<uint8_t>> pages;  // content as of the last forced point
   };
   struct Process {
@@ -69,8 +78,18 @@ class Replaying {
   void writeStream(Task&, schema::Syscall::Reader, int64_t result);
   std::vector<uint8_t> dataOf(Task&, schema::Syscall::Reader, int64_t result);
   void setRegisters(Task&, capnp::Data::Reader);
-  [[noreturn]] void diverge(Task&, const std::string& expected, const std::string& came);
+  // `event`: 0, the one at hand.
+  [[noreturn]] void diverge(Task&, const std::string& expected, const std::string& came, uint64_t event = 0);
   std::string describe(const syscalls::Call&, Task&);
+
+  // replaying_gate.cpp: calls that were made in the gate
+  bool queueCall(Task&, schema::Syscall::Reader);
+  bool queueCounter(Task&, schema::Trap::Reader);
+  bool queue(Task&, airr_gate_entry&, std::span<const uint8_t> out);
+  void supplyLog(Task&);
+  void takeBackLog(Task&, const Stop&);
+  std::string describeEntry(Task&, std::span<const uint8_t> log, size_t at);
+  void settle(Task&);
 
   // replaying_memory.cpp: mappings, shared objects, forced points
   bool runMemoryCall(Task&, schema::Syscall::Reader);

@@ -228,7 +228,7 @@ void Replaying::onForced(Task& task, schema::Forced::Reader event) {
   task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, none, sizeof none);
   const uint64_t hookCount = event.getHookCount();
   task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_HOOK_COUNT}, &hookCount, sizeof hookCount);
-  task.space->clocksSupplied = 0;
+  task.space->clocksSupplied = 0;  // readings behind the last call were never recorded
   setRegisters(task, event.getRegisters());
   auto state = event.getXstate();
   task.tracee.setExtendedState(state.begin(), state.size());

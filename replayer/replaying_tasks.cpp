@@ -219,7 +219,7 @@ void Replaying::loadImage(Task& task, schema::Exec::Reader event) {
   airr_gate_data data{};
   data.mode = AIRR_GATE_REPLAY;
   data.yield_at = UINT64_MAX;
-  if (!tracee.write({AIRR_GATE_DATA}, &data, sizeof data)) throw TraceeGone{tracee.tid()};
+  if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, stack))) throw TraceeGone{tracee.tid()};
   setRegisters(task, event.getRegisters());
 }
 

@@ -53,11 +53,14 @@ struct shape {
   uint64_t in, in_size;
   uint64_t out, out_size;  // at most
   int out_is_result;       // as many bytes as the result says
+  int arguments;           // as many as the call takes
   uint32_t made_as;        // the number that the gate uses
 };
 
+// In replay the log alone says what was known.
 static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
-  return (uint32_t)fd < AIRR_GATE_FILES && (data->files[(uint32_t)fd] & what) != 0;
+  return data->mode == AIRR_GATE_REPLAY ||
+         ((uint32_t)fd < AIRR_GATE_FILES && (data->files[(uint32_t)fd] & what) != 0);
 }
 
 static int overlap(uint64_t a, uint64_t b, uint64_t size) {
@@ -69,20 +72,25 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
   shape->out_is_result = 0;
+  shape->arguments = 3;
   shape->made_as = (uint32_t)call->number;
   switch (call->number) {
     case kRead:
     case kPread:
       if (!known(data, a[0], AIRR_GATE_FILE_READ) || a[2] > kMostRead) return 0;
       shape->out = a[1], shape->out_size = a[2], shape->out_is_result = 1;
+      if (call->number == kPread) shape->arguments = 4;
       return 1;
     case kGetdents:
       if (!known(data, a[0], AIRR_GATE_FILE_DIRECTORY) || a[2] > kMostRead) return 0;
       shape->out = a[1], shape->out_size = a[2], shape->out_is_result = 1;
       return 1;
     case kClose:
-      return (uint32_t)a[0] < AIRR_GATE_FILES && !known(data, a[0], AIRR_GATE_FILE_STOP);
+      shape->arguments = 1;
+      return (uint32_t)a[0] < AIRR_GATE_FILES &&
+             (data->mode == AIRR_GATE_REPLAY || !known(data, a[0], AIRR_GATE_FILE_STOP));
     case kFstat:
+      shape->arguments = 2;
       shape->out = a[1], shape->out_size = kStatSize;
       return 1;
     case kNewfstatat:
@@ -93,14 +101,17 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->in = a[1], shape->in_size = 1;
       shape->out = a[2], shape->out_size = kStatSize;
       shape->made_as = kFstat;
+      shape->arguments = 4;
       return 1;
     case kSigaction:
       if (a[3] != kSetSize || overlap(a[1], a[2], kActionSize)) return 0;
+      shape->arguments = 4;
       shape->in = a[1], shape->in_size = a[1] ? kActionSize : 0;
       shape->out = a[2], shape->out_size = a[2] ? kActionSize : 0;
       return 1;
     case kSigprocmask:
       if (a[3] != kSetSize || overlap(a[1], a[2], kSetSize)) return 0;
+      shape->arguments = 4;
       shape->in = a[1], shape->in_size = a[1] ? kSetSize : 0;
       shape->out = a[2], shape->out_size = a[2] ? kSetSize : 0;
       return 1;
@@ -111,14 +122,17 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
     case kFcntl:
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
     case kFutex:
+      shape->arguments = 6;
       return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
     case kLseek:
+      return 1;
     case kGetpid:
     case kGetuid:
     case kGetgid:
     case kGeteuid:
     case kGetegid:
     case kGettid:
+      shape->arguments = 0;
       return 1;
     default:
       return 0;
@@ -199,7 +213,7 @@ static int replay(struct airr_gate_data* data, struct call* call, const struct s
     return 0;
   const struct airr_gate_entry* entry = (const struct airr_gate_entry*)(data->log + taken);
   if (entry->number != call->number || entry->clocks != data->position) return 0;
-  for (int i = 0; i < 6; ++i)
+  for (int i = 0; i < shape->arguments; ++i)
     if (entry->arguments[i] != call->argument[i]) return 0;
   const uint64_t in = entry->in, out = entry->out;
   if (in > shape->in_size || out > shape->out_size) return 0;

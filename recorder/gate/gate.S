@@ -242,6 +242,24 @@ gate_stub_entry:
 //
 // The stack is the gate's own, since below the caller's may be data of a function without a frame.
 // There is one for all threads: one at a time runs, and none is interrupted in here for long.
+
+// Flags from the word at (%rsp), but not by POPF: a tracer that steps over it loses sight of its own
+// trap flag, which stays set (arch/x86/kernel/step.c, is_setting_trap_flag). Scratch: %rax and the
+// register, given in its widths.
+  .macro restore_flags wide, low, byte
+  movq (%rsp), \wide
+  testl $0x400, \low
+  jz 9f
+  std
+9:
+  movl \low, %eax
+  shrl $11, %eax
+  andl $1, %eax  // the overflow flag, which SAHF leaves out
+  movb \byte, %ah
+  addb $0x7f, %al
+  sahf
+  .endm
+
   .section .text.call, "ax", @progbits
   .globl gate_call
   .hidden gate_call
@@ -253,6 +271,7 @@ gate_call:
   movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
   movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
   pushfq
+  andq $~0x100, (%rsp)  // not the trap flag of a tracer that steps
   cld
   pushq %rax
   pushq %r9
@@ -272,14 +291,15 @@ gate_call:
   popq %r9
   popq %rax
   jz 1f
+  restore_flags %rcx, %ecx, %cl
+  movq -8(%rsp), %rax
   movq (%rsp), %r11
-  andq $~0x100, %r11  // not the trap flag of a tracer that steps
-  popfq
   movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
   movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME, %rcx
   jmp *%rcx
 1:
-  popfq
+  restore_flags %rcx, %ecx, %cl
+  movq -8(%rsp), %rax
   movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
   jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN)
   .cfi_endproc
@@ -297,6 +317,7 @@ gate_counter:
   movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
   movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
   pushfq
+  andq $~0x100, (%rsp)  // not the trap flag of a tracer that steps
   cld
   pushq %rcx
   pushq %rsi
@@ -315,14 +336,14 @@ gate_counter:
   popq %rsi
   popq %rcx
   jz 1f
-  movq %rax, %rdx
-  shrq $32, %rdx
-  movl %eax, %eax
-  popfq
+  movq %rax, -8(%rsp)
+  restore_flags %rdx, %edx, %dl
+  movl -8(%rsp), %eax
+  movl -4(%rsp), %edx
   movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
   jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME)
 1:
-  popfq
+  restore_flags %rdx, %edx, %dl
   movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
   jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN)
   .cfi_endproc
