@@ -19,6 +19,7 @@
 #include "mediator/recording.h"
 #include "mediator/seccomp_filter.h"
 #include "mediator/socket_address.h"
+#include "mediator/socket_path.h"
 #include "recorder/gate/gate.h"
 #include "schema/unique_fd.h"
 
@@ -554,7 +555,10 @@ std::string Recording::describePath(Task& task, int64_t result) {
   if (model.authority == Authority::kOpen && result >= 0)
     return linkOf(procFd(task.tracee.tid(), static_cast<int>(result)));
   std::string name = describeName(task, 0);
-  if (name.empty()) name = givenAddress(task.tracee, task.call);
+  if (!name.empty()) return name;
+  name = givenAddress(task.tracee, task.call);
+  if (task.process->plain)
+    name = resolveSocketPath(task.tracee.tid(), name, task.call.number != SYS_bind);
   if (!name.empty()) return name;
   const uint64_t* a = task.call.arguments;
   if (task.call.number == SYS_mmap && (a[2] & PROT_EXEC) != 0 && (a[3] & MAP_ANONYMOUS) == 0)

@@ -15,6 +15,7 @@
 #include "mediator/approval.h"
 #include "mediator/recording_subject.h"
 #include "mediator/socket_address.h"
+#include "mediator/socket_path.h"
 #include "policies/action_record.h"
 #include "policies/action_text.h"
 #include "recorder/digest.h"
@@ -311,7 +312,9 @@ std::string Recording::describeMessageName(Task& task, const msghdr& message) {
   // What cannot be read, the kernel cannot send to either; an unknown address is blocked.
   if (message.msg_namelen > sizeof address || !task.tracee.read({at}, address, message.msg_namelen))
     return "unreadable";
-  return describeAddress(address, message.msg_namelen);
+  const std::string text = describeAddress(address, message.msg_namelen);
+  return task.process->plain ? resolveSocketPath(task.tracee.tid(), text, true)
+                             : withoutSocketPath(text);
 }
 
 // Decides on a call before it happens. False: it does not happen, and the task has its answer.
@@ -351,6 +354,7 @@ bool Recording::decide(Task& task) {
   if (authority == Authority::kConnect) {
     subject.address = describeName(task, 0);
     if (subject.address.empty()) subject.address = describePath(task, -EINPROGRESS);
+    if (!task.process->plain) subject.address = withoutSocketPath(subject.address);
     subject.facts.path = subject.address;
   }
   describeDescriptor(task, subject);

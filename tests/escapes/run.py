@@ -61,6 +61,8 @@ COMMANDS = {
     "tar_checkpoint": ["tar", "-cf", "x.tar", "--checkpoint=1", "--checkpoint-action=exec=sh script.sh", "script.sh"],
     "copy": ["cp", "--", "{secret}", "mine"],
     "archive": ["sh", "-c", "tar -cf - -C / {secret_relative} | tar -xOf -"],
+    "socket_link": ["/usr/bin/python3", "-c", "import os, socket; os.symlink('{outside}/socket', 'mine'); "
+                    "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', os.path.abspath('mine'))"],
     "background": ["sh", "-c", "(sleep 0.1; echo x > {marker}) & wait"],
     "detached": ["sh", "-c", "setsid sh script.sh < /dev/null > /dev/null 2>&1"],
 }
@@ -182,7 +184,7 @@ class Place:
             return [str(escape), name, *rest]
         values = {"marker": self.marker, "secret": self.secret, "port": self.listener.port, "tool": self.tool,
                   "escape": escape, "static": static, "audit": self.programs / "libescape_audit.so",
-                  "workspace": self.workspace, "libraries": self.libraries,
+                  "workspace": self.workspace, "outside": self.outside, "libraries": self.libraries,
                   "secret_relative": str(self.secret)[1:]}
         command = [part.format(**values) for part in COMMANDS[name]]
         return command + rest if {"{escape}", "{static}"} & set(COMMANDS[name]) else command
