@@ -152,7 +152,7 @@ class Formatter {
   }
 
   void addItem(const YamlNode& item) {
-    std::vector<const std::pair<YamlNode, YamlNode>*> entries;
+    std::vector<const YamlEntry*> entries;
     for (const auto& entry : item.entries) entries.push_back(&entry);
     std::stable_sort(entries.begin() + 1, entries.end(), [](const auto* a, const auto* b) {
       return rankOf(a->first.text) < rankOf(b->first.text);

@@ -163,8 +163,7 @@ void Policy::evaluate(const Action& action, Decision& decision) const {
   }
   if (decision.rules.size() > 1) {
     std::ranges::sort(decision.rules);
-    const auto rest = std::ranges::unique(decision.rules);
-    decision.rules.erase(rest.begin(), rest.end());
+    decision.rules.erase(std::unique(decision.rules.begin(), decision.rules.end()), decision.rules.end());
   }
   if (decision.ground == Decision::Ground::kUnanswered) {
     decision.error = error_;
@@ -270,8 +269,7 @@ std::vector<std::string> Policy::allowedSubtrees(ActionKind kind) const {
       trees.insert(trees.end(), found->trees.begin(), found->trees.end());
   }
   std::ranges::sort(trees);
-  const auto rest = std::ranges::unique(trees);
-  trees.erase(rest.begin(), rest.end());
+  trees.erase(std::unique(trees.begin(), trees.end()), trees.end());
   std::erase_if(trees, [&](const std::string& tree) {
     return !tree.starts_with('/') || std::ranges::any_of(rules_, [&](const Rule& rule) {
       const bool differs = rule.hasEffects() || (rule.verdict && rule.verdict != Verdict::kAllow);

@@ -110,7 +110,7 @@ class Builder : public YAML::EventHandler {
     }
     if (!level.hasKey) {
       if (kind != YamlNode::Kind::kScalar) throw source_.error(place, "a key must be a word");
-      level.node->entries.emplace_back(std::move(node), YamlNode{});
+      level.node->entries.push_back({std::move(node), {}});
       return &level.node->entries.back().first;
     }
     level.hasKey = false;

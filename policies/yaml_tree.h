@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "schema/error.h"
@@ -23,17 +22,23 @@ struct Place {
   unsigned line = 1, column = 1;
 };
 
+struct YamlEntry;
+
 struct YamlNode {
   enum class Kind : uint8_t { kNull, kScalar, kSequence, kMap };
   Kind kind = Kind::kNull;
   bool quoted = false;  // a scalar that was written in quotes or as a block
   size_t offset = 0;    // in the source, bytes
   Place place;
-  std::string text;                                    // kScalar
-  std::vector<YamlNode> items;                         // kSequence
-  std::vector<std::pair<YamlNode, YamlNode>> entries;  // kMap, keys are scalars
+  std::string text;                // kScalar
+  std::vector<YamlNode> items;     // kSequence
+  std::vector<YamlEntry> entries;  // kMap, keys are scalars
 
   const YamlNode* find(std::string_view key) const;
+};
+
+struct YamlEntry {
+  YamlNode first, second;
 };
 
 // The text of a policy and what it is called in messages.
