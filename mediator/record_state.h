@@ -72,21 +72,8 @@ constexpr uint64_t kMdweNoInherit = 2;
 constexpr uint64_t kReadingOpen =
     O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | 0100000;
 
-// Shared by tasks made with CLONE_VM.
-struct AddressSpace {
-  std::shared_ptr<Domain> domain;
-  uint32_t users = 0;
-  std::map<uint64_t, TrapSite> trapSites;            // by address
-  std::map<uint64_t, SharedMapping> sharedMappings;  // by start
-  // Digests of the pages as of the last forced point; replay has their content.
-  std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
-  ScratchArena scratch;
-  KnownRanges known;
-  uint32_t mapOperations = 0;  // since exec; each can split a mapping or two
-  // The gate logs clock reads only while they are frequent: looking at its log costs a read of
-  // tracee memory at every stop.
-  bool gateArmed = false;
-  uint32_t gateIdle = 0;  // stops since the log last had a reading
+// Call sites of an address space, and which of them jump into its gate.
+struct SiteState {
   // Program files that are mapped executable, by start.
   struct Program {
     uint64_t end = 0, offset = 0;
@@ -103,7 +90,25 @@ struct AddressSpace {
   std::unordered_map<uint64_t, uint8_t> siteUses;  // by the address behind the `syscall`
   std::set<uint64_t> unpatchable;                 // the same; or patched already
   bool logsCalls = false;                         // something was patched
-  bool gateCalls = false;                         // the gate may make calls
+  bool callsAllowed = false;                         // the gate may make calls
+};
+
+// Shared by tasks made with CLONE_VM.
+struct AddressSpace {
+  std::shared_ptr<Domain> domain;
+  uint32_t users = 0;
+  std::map<uint64_t, TrapSite> trapSites;            // by address
+  std::map<uint64_t, SharedMapping> sharedMappings;  // by start
+  // Digests of the pages as of the last forced point; replay has their content.
+  std::unordered_map<uint64_t, std::array<uint64_t, 2>> pageDigests;
+  ScratchArena scratch;
+  KnownRanges known;
+  uint32_t mapOperations = 0;  // since exec; each can split a mapping or two
+  // The gate logs clock reads only while they are frequent: looking at its log costs a read of
+  // tracee memory at every stop.
+  bool gateArmed = false;
+  uint32_t gateIdle = 0;  // stops since the log last had a reading
+  SiteState sites;
   // What prctl set, as the tasks are told; the kernel is not, for the mediator must go on reading
   // and mapping (PR_SET_DUMPABLE, PR_SET_MDWE).
   uint64_t dumpable = 1;

@@ -126,7 +126,7 @@ void Recording::enterCall(Task& task) {
   if (int error = syscalls::refusedOperation(*task.model, task.call, &why); error != 0)
     return refuse(task, error, why);
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
-  if (task.model->treatment == Treatment::kMemory && !task.space->patches.empty()) unpatchChanged(task);
+  if (task.model->treatment == Treatment::kMemory && !task.space->sites.patches.empty()) unpatchChanged(task);
 
   if (!decide(task)) return;
 

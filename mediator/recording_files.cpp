@@ -353,7 +353,7 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   UniqueFd own(open(ownLink(found.get()).c_str(), ownFlags));
   if (!own) return (errno == EACCES || errno == ENOTDIR) && answerWith(task, -errno);
   // While the gate makes calls, it is told of the file before the task goes on.
-  const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, !turnEnds(task) && !task.space->logsCalls);
+  const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, !turnEnds(task) && !task.space->sites.logsCalls);
   if (number < 0) return answerWith(task, number);
   std::string name = linkTarget(ownLink(own.get()));
   auto event = beginEvent(task);

@@ -82,7 +82,7 @@ std::vector<CallSite> decodeCallSites(const std::vector<uint8_t>& note) {
 // how many clock readings came before it. `toLastCall`: readings behind the last call are dropped.
 void Recording::drainGate(Task& task, bool toLastCall) {
   AddressSpace& space = *task.space;
-  if (!space.gateArmed && !space.logsCalls) return;
+  if (!space.gateArmed && !space.sites.logsCalls) return;
   struct {
     uint32_t mode, position, limit, used;
   } head;
@@ -220,7 +220,7 @@ void Recording::noteGateCounter(Task& task, uint64_t value) {
 
 // Whether it stands behind a call of the gate's that changed the signal mask.
 bool Recording::unblockedInGate(Task& task) {
-  if (task.tracee.registers().rip != AIRR_GATE_SYSCALL + kSyscall || !task.space->logsCalls)
+  if (task.tracee.registers().rip != AIRR_GATE_SYSCALL + kSyscall || !task.space->sites.logsCalls)
     return false;
   uint32_t used = 0, number = 0;
   return task.tracee.readValue(dataAt(offsetof(airr_gate_data, log_used)), used) &&
@@ -243,10 +243,10 @@ void Recording::armGate(Task& task, bool armed) {
 // recorded position, or others that wait for their turn, need a stop.
 void Recording::allowGateCalls(Task& task, bool allowed) {
   AddressSpace& space = *task.space;
-  if (!space.logsCalls || space.gateCalls == allowed) return;
+  if (!space.sites.logsCalls || space.sites.callsAllowed == allowed) return;
   const uint32_t limit = allowed ? AIRR_GATE_LOG_SIZE : 0;
   if (!task.tracee.write(dataAt(offsetof(airr_gate_data, log_limit)), &limit, sizeof limit)) return;
-  space.gateCalls = allowed;
+  space.sites.callsAllowed = allowed;
 }
 
 bool Recording::mayUseGate(const Task& task) const {
@@ -256,7 +256,7 @@ bool Recording::mayUseGate(const Task& task) const {
 
 // What the gate may know of a descriptor (AIRR_GATE_FILE_*). `tell`: it does not know yet.
 void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
-  if (!task.space->logsCalls || fd < 0 || fd >= AIRR_GATE_FILES) return;
+  if (!task.space->sites.logsCalls || fd < 0 || fd >= AIRR_GATE_FILES) return;
   if (what == 0) task.process->files.forget(fd);
   std::vector<uint8_t>& known = task.process->gateFiles;
   if (known.empty()) {
@@ -272,7 +272,7 @@ void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
 }
 
 void Recording::noteOpenFile(Task& task, int fd) {
-  if (!task.space->logsCalls || !mayUseGate(task)) return;
+  if (!task.space->sites.logsCalls || !mayUseGate(task)) return;
   const OpenFile* file = task.process->files.known(fd);
   if (file == nullptr) return;
   // What decisions rest on is not taken from the gate's log, which its task can write.
@@ -330,17 +330,17 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
             site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
         if (!wanted || site.padding == 0 || site.offset < file.offset ||
             site.offset - file.offset + kSyscall > file.length ||
-            space.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
+            space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
           continue;
         const uint64_t instruction = file.start + (site.offset - file.offset);
         const uint64_t jump = jumpOf(site, instruction);
         if (jump < file.start || jump + CallSite::kJump > file.start + file.length) continue;
         if (site.number == CallSite::kCounter)
-          space.trapSites[counterTrapOf(space.trampolines)] = {InputInstruction::Kind::kRdtsc, 1};
-        for (PatchedBytes& piece : patchOf(site, instruction, space.trampolines, {}))
+          space.trapSites[counterTrapOf(space.sites.trampolines)] = {InputInstruction::Kind::kRdtsc, 1};
+        for (PatchedBytes& piece : patchOf(site, instruction, space.sites.trampolines, {}))
           patch.push_back(std::move(piece));
-        ++space.trampolines;
-        space.unpatchable.insert(instruction + kSyscall);
+        ++space.sites.trampolines;
+        space.sites.unpatchable.insert(instruction + kSyscall);
         led.insert(site.offset);
       }
     }
@@ -354,15 +354,15 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
   }
   if (patch.empty()) return;
   writePatch(task, patch);
-  if (space.trampolines == 0) return;
-  space.logsCalls = true;
-  space.gateCalls = false;
+  if (space.sites.trampolines == 0) return;
+  space.sites.logsCalls = true;
+  space.sites.callsAllowed = false;
   allowGateCalls(task, true);
 }
 
 void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,
                             uint64_t offset) {
-  task.space->programs[start] = {start + length, offset, &findProgramCalls(file, blob)};
+  task.space->sites.programs[start] = {start + length, offset, &findProgramCalls(file, blob)};
 }
 
 // Leads the site of a call that has come to its end into the gate, if it is one that the gate could
@@ -373,14 +373,14 @@ void Recording::patchSite(Task& task) {
   AddressSpace& space = *task.space;
   const uint64_t behind = task.entry.instruction;
   if (isInGate(behind)) return;
-  if (space.unpatchable.contains(behind)) return;
-  if (++space.siteUses[behind] < kPatience) return;
-  const auto refuse = [&] { space.unpatchable.insert(behind); };
-  auto program = space.programs.upper_bound(behind);
-  if (program == space.programs.begin()) return refuse();
+  if (space.sites.unpatchable.contains(behind)) return;
+  if (++space.sites.siteUses[behind] < kPatience) return;
+  const auto refuse = [&] { space.sites.unpatchable.insert(behind); };
+  auto program = space.sites.programs.upper_bound(behind);
+  if (program == space.sites.programs.begin()) return refuse();
   --program;
   const auto& [end, offset, sites] = program->second;
-  if (behind > end || space.trampolines == AIRR_GATE_TRAMPOLINE_COUNT) return refuse();
+  if (behind > end || space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT) return refuse();
   const uint64_t instruction = behind - kSyscall;
   const uint64_t inFile = instruction - program->first + offset;
   const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
@@ -397,17 +397,17 @@ void Recording::patchSite(Task& task) {
       former[site->before] != 0x0f || former[site->before + 1] != 0x05)
     return refuse();
   const auto patch =
-      patchOf(*site, instruction, space.trampolines++, {former.data(), site->before});
+      patchOf(*site, instruction, space.sites.trampolines++, {former.data(), site->before});
   std::vector<uint8_t> padding(CallSite::kJump);
   if (site->padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size()))
     return refuse();
-  space.patches[instruction] = {jump, std::move(former),
+  space.sites.patches[instruction] = {jump, std::move(former),
                                 site->padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
   refuse();  // a second time
   writePatch(task, patch);
-  if (!space.logsCalls) {
-    space.logsCalls = true;
-    space.gateCalls = false;
+  if (!space.sites.logsCalls) {
+    space.sites.logsCalls = true;
+    space.sites.callsAllowed = false;
   }
   allowGateCalls(task, true);
 }
@@ -417,7 +417,7 @@ void Recording::noteEnded(Task& task, int64_t result) {
   // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at
   // once, or when a handler returns (ERESTARTSYS to ERESTART_RESTARTBLOCK).
   if (result <= -512 && result >= -516) {
-    task.space->unpatchable.insert(task.entry.instruction);
+    task.space->sites.unpatchable.insert(task.entry.instruction);
   } else {
     patchSite(task);
   }
@@ -459,8 +459,8 @@ void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
   AddressSpace& space = *task.space;
   std::vector<PatchedBytes> former;
   constexpr uint64_t kReach = 256;
-  for (auto at = space.patches.lower_bound(start > kReach ? start - kReach : 0);
-       at != space.patches.end() && at->first < end + kReach;) {
+  for (auto at = space.sites.patches.lower_bound(start > kReach ? start - kReach : 0);
+       at != space.sites.patches.end() && at->first < end + kReach;) {
     const auto& [instruction, patched] = *at;
     const bool touched = (instruction + kSyscall > start && instruction < end) ||
                          (patched.jump + CallSite::kJump > start && patched.jump < end);
@@ -470,7 +470,7 @@ void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
     }
     former.push_back({instruction + kSyscall - patched.former.size(), patched.former});
     if (!patched.padding.empty()) former.push_back({patched.jump, patched.padding});
-    at = space.patches.erase(at);
+    at = space.sites.patches.erase(at);
   }
   if (!former.empty()) writePatch(task, former);
 }

@@ -197,13 +197,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     space->known = task.space->known;
     space->mapOperations = task.space->mapOperations;
     space->gateArmed = task.space->gateArmed;
-    space->programs = task.space->programs;
-    space->patches = task.space->patches;
-    space->trampolines = task.space->trampolines;
-    space->siteUses = task.space->siteUses;
-    space->unpatchable = task.space->unpatchable;
-    space->logsCalls = task.space->logsCalls;
-    space->gateCalls = task.space->gateCalls;
+    space->sites = task.space->sites;
     child.process->gateFiles = task.process->gateFiles;
     space->dumpable = task.space->dumpable;
     space->denyWriteExecute = task.space->inheritedDenial();
