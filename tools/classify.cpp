@@ -26,7 +26,7 @@ struct Options {
 classify::Source readRules(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   classify::Source source{path, {std::istreambuf_iterator<char>(file), {}}};
-  if (!file) throw systemError("the rule file " + inQuotes(path) + " cannot be read");
+  if (!file) throw Error(ExitCode::kPolicy, "the rule file " + inQuotes(path) + " cannot be read");
   return source;
 }
 

@@ -688,12 +688,12 @@ std::unique_ptr<const RuleSet> loadRules(const std::vector<Source>& files, size_
   rules->filePaths = std::make_unique<re2::RE2::Set>(options, re2::RE2::ANCHOR_BOTH);
   for (const auto& [pattern, file] : filePatterns) {
     if (rules->filePaths->Add(pattern, nullptr) < 0) {
-      throw Error(ExitCode::kFailure, "the path '" + pattern + "' of a rule file is too large");
+      throw Error(ExitCode::kPolicy, "the path '" + pattern + "' of a rule file is too large");
     }
     rules->fileOfPattern.push_back(static_cast<uint32_t>(file));
   }
   if (!rules->filePaths->Compile()) {
-    throw Error(ExitCode::kFailure, "the paths of the rule files are too many",
+    throw Error(ExitCode::kPolicy, "the paths of the rule files are too many",
                 "use fewer or simpler globs");
   }
   return rules;

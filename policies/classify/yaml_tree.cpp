@@ -129,7 +129,7 @@ void checkText(const Source& source) {
 }  // namespace
 
 Error Source::error(Place place, const std::string& why, std::string remedy) const {
-  return {ExitCode::kFailure,
+  return {ExitCode::kPolicy,
           name + ':' + std::to_string(place.line) + ':' + std::to_string(place.column) + ": " + why,
           std::move(remedy)};
 }

@@ -39,7 +39,7 @@ TEST(ClassifyCommand, TakesMoreRules) {
             "network\n  network: acme, by \"acme\"\n");
   std::ofstream(path) << "version: 1\nprograms: {acme: [netwrk]}\n";
   const CommandResult result = runAirr({"classify", "--rules", path, "--", "acme"});
-  EXPECT_EQ(result.status, 125);
+  EXPECT_EQ(result.status, 115);
   EXPECT_NE(result.error.find(":2:19: there is no class 'netwrk'. Did you mean 'network'?"),
             std::string::npos)
       << result.error;
