@@ -1,14 +1,9 @@
 #include "replayer/judge.h"
 
-#include <kj/exception.h>
+#include <capnp/serialize.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
-#include <exception>
 #include <memory>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "mediator/facts/invocation.h"
@@ -17,7 +12,9 @@
 #include "policies/action_text.h"
 #include "policies/session_state.h"
 #include "recorder/digest.h"
+#include "replayer/judge_index.h"
 #include "replayer/open_trace.h"
+#include "replayer/step_stream.h"
 #include "replayer/trace_reader_file.h"
 
 namespace airr {
@@ -26,154 +23,18 @@ namespace {
 using facts::Deed;
 using facts::SessionFacts;
 using facts::Step;
-using facts::StepList;
 using policies::Decision;
 using policies::Policy;
 using policies::SessionState;
 using policies::Verdict;
 
-// A frame of events on its way: as it was read, or as steps already.
-struct Parcel {
-  TraceReader::EventFrame frame;
-  StepList steps;
-  bool extracted = false;
-
-  void extract() {
-    if (extracted) return;
-    extracted = true;
-    steps.clear();
-    kj::ArrayPtr<const capnp::word> rest(reinterpret_cast<const capnp::word*>(frame.words.data()),
-                                         frame.words.size());
-    for (uint32_t i = 0; i < frame.count; ++i) {
-      const size_t words = messageSize(rest);
-      if (words == 0) throw malformed(i, "it is not whole");
-      try {
-        capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
-        steps.add(frame.firstEvent + i, message.getRoot<schema::Event>());
-      } catch (const kj::Exception& exception) {
-        throw malformed(i, exception.getDescription().cStr());
-      }
-      rest = rest.slice(words, rest.size());
-    }
-    if (rest.size() != 0) throw malformed(frame.count, "its frame has more than it says");
-  }
-  Error malformed(uint32_t i, const std::string& why) const {
-    return Error(ExitCode::kTampered,
-                 "event " + std::to_string(frame.firstEvent + i) + " is malformed: " + why);
-  }
-};
-
-// Frames in their order, read and verified by a thread of its own if there is one. That thread also
-// takes the steps out of frames, as soon as it is ahead of who uses them.
-class Parcels {
- public:
-  Parcels(TraceReader& reader, bool ahead) : reader_(reader) {
-    if (ahead) thread_ = std::thread([this] { run(); });
-  }
-  ~Parcels() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    changed_.notify_all();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  // The next one, with its steps; null at the end. Valid until the next call.
-  Parcel* next() {
-    if (!thread_.joinable()) {
-      if (!reader_.nextFrame(own_.frame)) return nullptr;
-      own_.extracted = false;
-      own_.extract();
-      return &own_;
-    }
-    {
-      std::unique_lock lock(mutex_);
-      if (current_) free_.push_back(std::move(current_));
-      changed_.notify_all();
-      changed_.wait(lock, [this] { return !ready_.empty() || ended_; });
-      if (ready_.empty()) {
-        if (failure_) std::rethrow_exception(failure_);
-        return nullptr;
-      }
-      current_ = std::move(ready_.front());
-      ready_.pop_front();
-    }
-    current_->extract();
-    return current_.get();
-  }
-
- private:
-  static constexpr size_t kMost = 32;  // parcels in all
-  static constexpr size_t kAhead = 4;  // from this many on, the reader extracts as well
-
-  void run() {
-    try {
-      while (auto parcel = take()) {
-        if (!reader_.nextFrame(parcel->frame)) break;
-        parcel->extracted = false;
-        size_t waiting;
-        {
-          const std::lock_guard lock(mutex_);
-          waiting = ready_.size();
-        }
-        if (waiting >= kAhead) parcel->extract();
-        {
-          const std::lock_guard lock(mutex_);
-          ready_.push_back(std::move(parcel));
-        }
-        changed_.notify_all();
-      }
-    } catch (...) {
-      failure_ = std::current_exception();
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    }
-    changed_.notify_all();
-  }
-
-  std::unique_ptr<Parcel> take() {
-    std::unique_lock lock(mutex_);
-    if (free_.empty() && made_ < kMost) {
-      ++made_;
-      return std::make_unique<Parcel>();
-    }
-    changed_.wait(lock, [this] { return stop_ || !free_.empty(); });
-    if (stop_) return nullptr;
-    auto parcel = std::move(free_.back());
-    free_.pop_back();
-    return parcel;
-  }
-
-  TraceReader& reader_;
-  Parcel own_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::unique_ptr<Parcel>> ready_;
-  std::vector<std::unique_ptr<Parcel>> free_;
-  std::unique_ptr<Parcel> current_;
-  std::exception_ptr failure_;
-  size_t made_ = 0;
-  bool stop_ = false, ended_ = false;
-  std::thread thread_;
-};
-
-// What a session began with.
-struct Origin {
-  policies::Bindings bindings;
-  std::string policyName;
-  std::optional<std::string> policyText;  // none: no policy is on record
-};
-
 // What the policies' variables stand for: as recorded, else from the environment of the first program.
-Origin originOf(const Parcel& parcel, schema::Header::Reader header) {
-  Origin origin;
+SessionOrigin originOf(const StepPiece& piece, schema::Header::Reader header) {
+  SessionOrigin origin;
   origin.bindings = {header.getDirectory().cStr(), std::nullopt, "/tmp"};
   kj::ArrayPtr<const capnp::word> rest(
-      reinterpret_cast<const capnp::word*>(parcel.frame.words.data()), parcel.frame.words.size());
-  for (uint32_t i = 0; i < parcel.frame.count; ++i) {
+      reinterpret_cast<const capnp::word*>(piece.frame.words.data()), piece.frame.words.size());
+  for (uint32_t i = 0; i < piece.frame.count; ++i) {
     const size_t words = messageSize(rest);
     capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
     const auto event = message.getRoot<schema::Event>();
@@ -243,16 +104,20 @@ class Judge {
       forEachSide([&](Side& side) { side.state.ended(process); });
     };
     observer.digestOf = [this](uint32_t blob) { return digestOf(blob); };
-    {
-      Parcels parcels(*trace_.reader, options_.threads > 1);
-      while (Parcel* parcel = parcels.next()) {
-        result_.events = parcel->frame.firstEvent + parcel->frame.count - 1;
-        if (!started_) begin(*parcel, observer);
-        for (const Step& step : parcel->steps.steps()) session.observe(step, observer);
-      }
+    std::optional<JudgeIndex> index;
+    if (options_.index) index = JudgeIndex::open(result_.trace, *trace_.keys);
+    if (index) {
+      begin(index->origin(), observer);
+      StepStream stream(*index, options_.threads > 1);
+      while (const StepPiece* piece = stream.next())
+        for (const Step& step : piece->list.steps()) session.observe(step, observer);
+      result_.events = index->events();
+      result_.sealed = index->end() == TraceEnd::kSealed;
+    } else {
+      readTrace(session, observer);
     }
     session.finish(observer);
-    result_.sealed = trace_.reader->end() == TraceEnd::kSealed;
+    result_.fromIndex = index.has_value();
     for (const policies::FactInfo& fact : policies::allFacts())
       if (missing_ & only(fact.fact))
         result_.missing += (result_.missing.empty() ? "" : ", ") + std::string(fact.name);
@@ -268,9 +133,31 @@ class Judge {
     if (before_) act(*before_);
   }
 
-  void begin(const Parcel& parcel, SessionFacts::Observer& observer) {
-    started_ = true;
-    const Origin origin = originOf(parcel, trace_.reader->header());
+  void readTrace(SessionFacts& session, SessionFacts::Observer& observer) {
+    std::optional<JudgeIndexWriter> writer;
+    if (options_.index) writer.emplace(result_.trace);
+    std::optional<SessionOrigin> origin;
+    TraceSteps steps(*trace_.reader);
+    {
+      StepStream stream(steps, options_.threads > 1);
+      while (const StepPiece* piece = stream.next()) {
+        result_.events = piece->lastEvent;
+        if (!origin) {
+          origin = originOf(*piece, trace_.reader->header());
+          begin(*origin, observer);
+        }
+        if (writer) writer->add(*piece);
+        for (const Step& step : piece->list.steps()) session.observe(step, observer);
+      }
+    }
+    const TraceHead head = trace_.reader->head();
+    result_.sealed = head.end == TraceEnd::kSealed;
+    if (!writer || !origin) return;
+    const auto sessionId = trace_.reader->header().getSessionId();
+    writer->finish(*origin, head, trace_.keys->sessionKey({sessionId.begin(), sessionId.size()}));
+  }
+
+  void begin(const SessionOrigin& origin, SessionFacts::Observer& observer) {
     bindings_ = origin.bindings;
     recordedName_ = origin.policyName;
     const std::optional<std::string>& recorded = origin.policyText;
@@ -383,7 +270,6 @@ class Judge {
   policies::Bindings bindings_;
   std::string recordedName_;
   Judgement result_;
-  bool started_ = false;
   std::optional<Side> after_, before_;
   std::vector<RuleCount> counts_;
   policies::FactSet missing_ = 0;
@@ -399,15 +285,15 @@ policies::Bindings learn(const std::string& trace, policies::Learner& learner) {
     if (deed.byFloor || !deed.permitted) return;
     for (const policies::Action* action : deed.actions) learner.add(*action);
   };
-  Parcels parcels(*open.reader, false);
-  Origin origin;
-  bool started = false;
-  while (Parcel* parcel = parcels.next()) {
-    if (!std::exchange(started, true)) origin = originOf(*parcel, open.reader->header());
-    for (const Step& step : parcel->steps.steps()) session.observe(step, observer);
+  TraceSteps steps(*open.reader);
+  StepStream stream(steps, false);
+  std::optional<SessionOrigin> origin;
+  while (const StepPiece* piece = stream.next()) {
+    if (!origin) origin = originOf(*piece, open.reader->header());
+    for (const Step& step : piece->list.steps()) session.observe(step, observer);
   }
   session.finish(observer);
-  return origin.bindings;
+  return origin ? origin->bindings : policies::Bindings{};
 }
 
 Judgement judge(const std::string& trace, const JudgeOptions& options) {

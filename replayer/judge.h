@@ -25,6 +25,9 @@ struct JudgeOptions {
   // allowed.
   std::string against;
   unsigned threads = 1;
+  // Take the steps from the index beside the trace, which is made if it is not there or not of this
+  // trace as it is now.
+  bool index = false;
 };
 
 // An action that the policies see differently.
@@ -60,6 +63,7 @@ struct Judgement {
   std::map<std::string, RuleCount> rules;
   std::string missing;  // facts that were, by name
   bool sealed = false;
+  bool fromIndex = false;
 
   uint64_t listed() const { return changed() + undecidable; }
   uint64_t changed() const { return newlyBlocked + newlyAllowed + otherwise; }

@@ -71,6 +71,7 @@ class TraceReader::Impl {
     throw Error(ExitCode::kFailure, "'" + file_.path() + "' was not read to its end");
   }
   uint64_t frameCount() const { return frames_->frameCount(); }
+  TraceHead head() const { return {file_.tag(), frames_->tag(), frameCount(), end()}; }
   uint64_t fileSize() const { return file_.size(); }
   uint64_t validSize() const { return frames_->offset(); }
 
@@ -143,6 +144,7 @@ uint64_t TraceReader::eventNumber() const { return impl_->eventNumber(); }
 void TraceReader::rewind() { impl_->rewind(); }
 TraceEnd TraceReader::end() const { return impl_->end(); }
 uint64_t TraceReader::frameCount() const { return impl_->frameCount(); }
+TraceHead TraceReader::head() const { return impl_->head(); }
 uint64_t TraceReader::fileSize() const { return impl_->fileSize(); }
 uint64_t TraceReader::validSize() const { return impl_->validSize(); }
 uint32_t TraceReader::blobCount() const { return impl_->blobCount(); }

@@ -24,6 +24,14 @@ namespace airr {
 
 enum class TraceEnd { kSealed, kUnsealed, kTruncated };  // kTruncated: bytes after the last whole frame
 
+// Which trace, up to where: the tags of its header and of its last frame cover all between.
+struct TraceHead {
+  std::array<uint8_t, 32> header{}, last{};
+  uint64_t frames = 0;
+  TraceEnd end = TraceEnd::kUnsealed;
+  friend bool operator==(const TraceHead&, const TraceHead&) = default;
+};
+
 class TraceReader {
  public:
   // Opens and checks the header. Without a key store (nullptr) tags are not checked, and
@@ -52,6 +60,7 @@ class TraceReader {
   // Valid once next() has returned nothing.
   TraceEnd end() const;
   uint64_t frameCount() const;
+  TraceHead head() const;
   uint64_t fileSize() const;
   uint64_t validSize() const;  // bytes up to the end of the last whole frame
 

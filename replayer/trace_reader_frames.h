@@ -38,6 +38,7 @@ class FrameReader {
   Error tampered(const std::string& why) const;
 
   std::optional<TraceEnd> end() const { return scanner_.end(); }
+  const Digest& tag() const { return tag_; }  // of the last whole frame, or the file's header
   uint64_t frameCount() const { return scanner_.position().last.sequence; }
   uint64_t offset() const { return scanner_.position().offset; }  // end of the last whole frame
 

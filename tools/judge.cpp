@@ -20,7 +20,7 @@ namespace {
 struct Options {
   std::vector<std::string> traces;
   std::string policy, against;
-  bool json = false, sarif = false, all = false;
+  bool json = false, sarif = false, all = false, index = false;
   unsigned jobs = 0;
 };
 
@@ -76,7 +76,7 @@ std::vector<Judgement> judgeAll(const Options& options) {
   const size_t jobs = std::max<size_t>(1, options.jobs != 0 ? options.jobs : cores);
   const size_t count = options.traces.size();
   const size_t workers = std::min(jobs, count);
-  JudgeOptions each{options.policy, options.against, jobs > workers ? 2u : 1u};
+  JudgeOptions each{options.policy, options.against, jobs > workers ? 2u : 1u, options.index};
   std::vector<Judgement> results(count);
   std::vector<std::exception_ptr> failures(count);
   std::atomic<size_t> next{0};
@@ -126,6 +126,8 @@ Command addJudge(CLI::App& app) {
   auto* json = app.add_flag("--json", options->json, "Print JSON, one object a trace");
   app.add_flag("--sarif", options->sarif, "Print SARIF 2.1.0")->excludes(json);
   app.add_flag("--all", options->all, "Print all changes, not only the first 50");
+  app.add_flag("--index", options->index,
+               "Judge from the index TRACE.index, which is made first if it is not this trace's");
   app.add_option("--jobs", options->jobs, "Threads to use; default: as many as there are CPUs")
       ->type_name("N");
   app.add_option("trace", options->traces, "Traces to judge")->type_name("TRACE")->required();

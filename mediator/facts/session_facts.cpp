@@ -68,6 +68,13 @@ struct Descriptor {
   IpAddress peer;
   uint16_t peerPort = 0;
   bool wasRead = false;
+
+  void clear() {  // but for the room that the path has
+    open = wasRead = false;
+    path.clear();
+    family.reset(), type.reset();
+    peer = {}, peerPort = 0;
+  }
 };
 
 }  // namespace
@@ -188,13 +195,13 @@ class SessionFacts::Impl {
     Descriptors& all = *task.process->descriptors;
     if (static_cast<size_t>(fd) >= all.size()) all.resize(static_cast<size_t>(fd) + 8);
     Descriptor& one = all[static_cast<size_t>(fd)];
-    one = Descriptor{};
+    one.clear();
     one.open = true;
     return &one;
   }
   void closeDescriptors(Task& task, uint64_t first, uint64_t last) {
     Descriptors& all = *task.process->descriptors;
-    for (uint64_t fd = first; fd <= last && fd < all.size(); ++fd) all[fd] = Descriptor{};
+    for (uint64_t fd = first; fd <= last && fd < all.size(); ++fd) all[fd].clear();
   }
 
   void onCall(const Step& step, Task& task) {
@@ -444,7 +451,7 @@ class SessionFacts::Impl {
             std::string_view path, std::string_view other, int64_t result, const Step* image) {
     kept_.clear();
     if (emitDecided(number, task, event, call, result, image)) return;
-    Deed deed = deedOf(number, task, event, call, result);
+    Deed& deed = deedOf(number, task, event, call, result);
     CallFacts facts;
     facts.call = call;
     facts.path = canonical(path);
@@ -466,9 +473,13 @@ class SessionFacts::Impl {
     deliver(task, deed);
   }
 
-  static Deed deedOf(uint32_t number, const Task& task, uint64_t event, const syscalls::Call& call,
-                     int64_t result) {
-    Deed deed;
+  Deed& deedOf(uint32_t number, const Task& task, uint64_t event, const syscalls::Call& call,
+               int64_t result) {
+    Deed& deed = deed_;
+    auto actions = std::move(deed.actions);
+    actions.clear();
+    deed = Deed{};
+    deed.actions = std::move(actions);
     deed.event = event;
     deed.task = number;
     deed.process = task.process->number;
@@ -489,7 +500,7 @@ class SessionFacts::Impl {
       const auto decision = message.getRoot<schema::Decision>();
       if (decision.getSyscall() != call.number) continue;
       some = true;
-      Deed deed = deedOf(number, task, event, call, result);
+      Deed& deed = deedOf(number, task, event, call, result);
       deed.derived = false;
       auto verdictOf = [](schema::Decision::Verdict verdict) {
         return static_cast<policies::Verdict>(std::min(static_cast<unsigned>(verdict), 4u));
@@ -600,6 +611,7 @@ class SessionFacts::Impl {
 
   // Of the deed that is delivered. An exec has one action, whose words `invocation_` has.
   InvocationFacts invocation_;
+  Deed deed_;
   CallActions actions_;
   std::deque<std::string> kept_;
   std::vector<std::string_view> lineage_;

@@ -62,15 +62,26 @@ capnp::Data::Reader outputOf(schema::Syscall::Reader call, size_t most) {
 
 void StepList::clear() {
   steps_.clear();
-  chunks_.clear();
   free_ = nullptr;
   left_ = 0;
+  if (chunks_.empty()) return;
+  chunks_.resize(1);  // is used again
+  free_ = reinterpret_cast<uint8_t*>(chunks_[0].get());
+  left_ = firstChunk_;
+}
+
+std::span<std::string_view> StepList::room(size_t words) {
+  if (words == 0) return {};
+  auto* first = static_cast<std::string_view*>(allocate(words * sizeof(std::string_view)));
+  for (size_t i = 0; i < words; ++i) new (first + i) std::string_view();
+  return {first, words};
 }
 
 void* StepList::allocate(size_t size) {
   size = (size + 7) & ~size_t{7};
   if (size > left_) {
     const size_t chunk = std::max(size, kChunk);
+    if (chunks_.empty()) firstChunk_ = chunk;
     chunks_.emplace_back(new uint64_t[chunk / 8]);
     free_ = reinterpret_cast<uint8_t*>(chunks_.back().get());
     left_ = chunk;

@@ -43,6 +43,9 @@ class StepList {
   // Adds the event's step if it has one.
   void add(uint64_t number, schema::Event::Reader event);
   void clear();
+  // For who has steps already: an empty one, and room for its words. What they point to is the caller's.
+  Step& append() { return steps_.emplace_back(); }
+  std::span<std::string_view> room(size_t words);
 
   const std::vector<Step>& steps() const { return steps_; }
 
@@ -63,6 +66,7 @@ class StepList {
   std::vector<std::unique_ptr<uint64_t[]>> chunks_;
   uint8_t* free_ = nullptr;
   size_t left_ = 0;
+  size_t firstChunk_ = 0;  // bytes
 };
 
 }  // namespace airr::facts

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -252,6 +253,54 @@ TEST_F(JudgeTest, APolicyAgainstAnother) {
                                   "observe", path("new.yaml"));
   EXPECT_EQ(result.newlyAllowed, 1u);
   EXPECT_EQ(result.againstName, "new");
+}
+
+TEST_F(JudgeTest, TheIndexGivesWhatTheTraceGives) {
+  auto session = [](TraceWriter& writer) {
+    call(writer, 1, SYS_execve, {1, 2, 3}, 0, "/bin/git",
+         [](Call syscall) { syscall.setPhase(schema::Syscall::Phase::ENTER); });
+    exec(writer, 1, "/usr/bin/git", {"git", "push"});
+    for (int i = 0; i < 5'000; ++i) open(writer, 1, "/secret/" + std::to_string(i), O_RDONLY, 4);
+    call(writer, 1, SYS_rename, {1, 2}, 0, "/tmp/x", [](Call syscall) { syscall.setOtherPath("/guarded/y"); });
+  };
+  const std::string trace = path("trace.cap"), index = trace + ".index";
+  auto again = [&](bool fromIndex) {
+    for (unsigned threads : {1u, 2u}) {
+      const Judgement result = judge(trace, {path("new.yaml"), "", threads, true});
+      EXPECT_EQ(result.fromIndex, fromIndex || threads == 2);
+      EXPECT_TRUE(result.sealed);
+      EXPECT_EQ(result.events, 5'004u);
+      EXPECT_EQ(result.newlyBlocked, 5'001u);
+      EXPECT_EQ(result.otherwise, 1u);
+      ASSERT_EQ(result.changes.size(), 5'002u);
+      EXPECT_EQ(result.changes[0].rules, std::vector<std::string>{"pushing"});
+      EXPECT_NE(result.changes[0].action.find("argv: [git, push]"), std::string::npos) << result.changes[0].action;
+      EXPECT_NE(result.changes.back().action.find("path: /guarded/y, path.other: /tmp/x"), std::string::npos);
+    }
+  };
+  judged(session);
+  EXPECT_FALSE(std::filesystem::exists(index));
+  again(false);
+  again(true);
+
+  // Altered anywhere, cut short, or of another trace, it is made anew.
+  const auto size = std::filesystem::file_size(index);
+  for (const uint64_t at : {uint64_t{0}, uint64_t{30}, size / 2, size - 100, size - 1}) {
+    std::fstream file(index, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(at));
+    const char was = static_cast<char>(file.get());
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(was ^ 1));
+    file.close();
+    again(false);
+  }
+  std::filesystem::resize_file(index, size - 8);
+  again(false);
+  judged(session);  // another session id
+  again(false);
+  const auto before = std::filesystem::last_write_time(index);
+  again(true);
+  EXPECT_EQ(std::filesystem::last_write_time(index), before);
 }
 
 TEST_F(JudgeTest, TheCommandGivesJsonSarifAndAStatus) {
