@@ -189,6 +189,7 @@ std::string textOfIp(const IpAddress& address) {
 }  // namespace
 
 StringSet::StringSet(std::vector<std::string> values) : values_(std::move(values)) {
+  for (const std::string& value : values_) lengths_ |= lengthOf(value);
   if (values_.size() > kFew) many_.insert(values_.begin(), values_.end());
 }
 

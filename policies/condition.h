@@ -6,6 +6,7 @@
 // fails: a fact that could not be found out makes a test kUnknown.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -67,10 +68,14 @@ class StringSet {
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
   };
-  bool isMember(std::string_view text) const { return many_.find(text) != many_.end(); }
+  static uint64_t lengthOf(std::string_view text) { return 1ull << std::min<size_t>(text.size(), 63); }
+  bool isMember(std::string_view text) const {
+    return (lengths_ & lengthOf(text)) != 0 && many_.find(text) != many_.end();
+  }
 
   std::vector<std::string> values_;
   std::unordered_set<std::string, Hash, std::equal_to<>> many_;  // empty if they are few
+  uint64_t lengths_ = 0;  // bit n: one of them has n bytes; 63 and above: at least 63
 };
 
 struct NumberRange {
