@@ -150,9 +150,9 @@ print(server.getsockname()[1])
     for pair in (
         ("bind", "inet 127.0.0.1:0"),
         ("connect", f"inet 127.0.0.1:{port}"),
-        ("bind", "unix here.sock"),
-        ("sendto", "unix here.sock"),
-        ("sendmsg", "unix here.sock"),
+        ("bind", f"unix {place.work}/here.sock"),
+        ("sendto", f"unix {place.work}/here.sock"),
+        ("sendmsg", f"unix {place.work}/here.sock"),
     ):
         check(pair in found, f"{pair} is not among the events: {sorted(p for p in found if p[1])}")
     summary = succeeds(place.airr_run("inspect", place.trace))
