@@ -273,7 +273,7 @@ TEST(ClassifyRules, MistakesNameTheirPlace) {
     const Error error = loadError(each[0]);
     EXPECT_EQ(error.what(), each[1]) << each[0];
     EXPECT_EQ(error.remedy(), each[2]) << each[0];
-    EXPECT_EQ(error.code(), ExitCode::kFailure);
+    EXPECT_EQ(error.code(), ExitCode::kPolicy);
   }
 }
 

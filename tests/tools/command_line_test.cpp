@@ -36,7 +36,6 @@ TEST(CommandLine, UsageErrorsAreOneParagraphAnd125) {
       {"classify", "ls"},
       {"classify", "--"},
       {"classify", "--shell", "ls", "--", "ls"},
-      {"classify", "--rules", "/nowhere", "--", "ls"},
       {"doctor", "--bogus"},
   };
   for (const auto& arguments : wrong) {
