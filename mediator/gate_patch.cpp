@@ -12,9 +12,7 @@
 namespace airr {
 namespace {
 
-constexpr uint64_t kSyscall = 2;                               // its length
 constexpr uint64_t kTargetAt = AIRR_GATE_TRAMPOLINE_SIZE - 8;  // of the long jump, in a trampoline
-constexpr uint8_t kInt3 = 0xcc;
 
 class Code {
  public:
@@ -28,7 +26,6 @@ class Code {
   // A distance of four bytes that ends the instruction.
   void putDistanceTo(uint64_t target) { put32(target - (address_ + bytes_.size() + 4)); }
   void fillTo(uint64_t size) { bytes_.resize(size, kInt3); }
-  uint64_t size() const { return bytes_.size(); }
   PatchedBytes done() && { return {address_, std::move(bytes_)}; }
 
  private:
@@ -100,7 +97,7 @@ uint64_t counterTrapOf(uint32_t trampoline) {
 
 uint64_t jumpOf(const CallSite& site, uint64_t instruction) {
   if (site.padding == 0) return instruction - site.before;
-  return instruction + kSyscall + static_cast<uint64_t>(int64_t{site.padding});
+  return instruction + kSiteLength + static_cast<uint64_t>(int64_t{site.padding});
 }
 
 std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
@@ -108,12 +105,12 @@ std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, ui
   const uint64_t at = AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE;
   std::vector<PatchedBytes> patch;
   patch.push_back(site.number == CallSite::kCounter
-                      ? counterTrampolineOf(at, instruction + kSyscall)
-                      : trampolineOf(at, instruction + kSyscall, before));
+                      ? counterTrampolineOf(at, instruction + kSiteLength)
+                      : trampolineOf(at, instruction + kSiteLength, before));
   Code jump(jumpOf(site, instruction));
   jump.put({0xff, 0x24, 0x25});  // jmp *address
   jump.put32(at + kTargetAt);
-  if (site.padding == 0) jump.fillTo(site.before + kSyscall);
+  if (site.padding == 0) jump.fillTo(site.before + kSiteLength);
   patch.push_back(std::move(jump).done());
   if (site.padding != 0) {
     Code shortJump(instruction);

@@ -20,6 +20,14 @@ constexpr bool isInGate(uint64_t instruction) {
   return instruction >= AIRR_GATE_TEXT && instruction < AIRR_GATE_TEXT + AIRR_GATE_TEXT_SIZE;
 }
 
+constexpr uint8_t kInt3 = 0xcc;
+constexpr uint64_t kSiteLength = 2;  // of `syscall`, and of RDTSC
+
+// Where a field of the gate's data is in a tracee.
+constexpr Address gateData(size_t offset) { return {AIRR_GATE_DATA + offset}; }
+// What bytes take up in the gate's log.
+constexpr uint64_t gateLogged(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
+
 struct PatchedBytes {
   uint64_t address = 0;
   std::vector<uint8_t> bytes;

@@ -216,7 +216,6 @@ class Recording {
   void noteRemapping(AddressSpace&, uint64_t from, uint64_t fromLength, uint64_t to,
                      uint64_t toLength);
   std::shared_ptr<SharedObjectState> findShared(uint64_t device, uint64_t inode);
-  std::vector<FileTrapSite> findTrapSites(int file);
   const std::vector<FileTrapSite>& findProgramTraps(int file, uint32_t blob);
   std::vector<uint64_t> patchTrapSites(Task&, int file, uint32_t blob, uint64_t start,
                                        uint64_t length, uint64_t offset);
@@ -255,7 +254,6 @@ class Recording {
   std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
-  bool patchesAtStart_ = true;
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
   Tid root_{};

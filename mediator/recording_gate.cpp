@@ -2,7 +2,6 @@
 // that are led into it.
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -10,6 +9,8 @@
 
 #include "mediator/call_hash.h"
 #include "mediator/gate_patch.h"
+#include "mediator/instruction.h"
+#include "mediator/program_sites.h"
 #include "mediator/recording.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
@@ -23,12 +24,8 @@ using schema::Syscall;
 constexpr uint32_t kGateIdleStops = 16;
 // Calls of a site before it is patched, which costs about as much as a call that stops.
 constexpr uint8_t kPatience = 6;
-constexpr uint64_t kSyscall = 2;  // the instruction's length, and RDTSC's
-constexpr uint8_t kInt3 = 0xcc;
 constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
-constexpr Address dataAt(size_t offset) { return {AIRR_GATE_DATA + offset}; }
-constexpr uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
 
 // The memory that a logged call read, as it was then.
 class LoggedInput final : public syscalls::MemoryReader {
@@ -103,14 +100,14 @@ void Recording::drainGate(Task& task, bool toLastCall) {
   }
   if (!toLastCall) writeReadings(task, written, readings);
   const uint32_t none[] = {0, space.gateArmed ? AIRR_GATE_CLOCKS : 0u, 0};
-  task.tracee.write(dataAt(offsetof(airr_gate_data, position)), none, sizeof none);
+  task.tracee.write(gateData(offsetof(airr_gate_data, position)), none, sizeof none);
 }
 
 void Recording::writeReadings(Task& task, uint32_t from, uint32_t to) {
   if (from >= to) return;
   auto event = beginEvent(task);
   auto bytes = event.initClocks((to - from) * sizeof(airr_gate_reading));
-  task.tracee.read(dataAt(offsetof(airr_gate_data, clocks) + from * sizeof(airr_gate_reading)),
+  task.tracee.read(gateData(offsetof(airr_gate_data, clocks) + from * sizeof(airr_gate_reading)),
                    bytes.begin(), bytes.size());
   trace_->commit();
 }
@@ -118,7 +115,7 @@ void Recording::writeReadings(Task& task, uint32_t from, uint32_t to) {
 // False: the log is not one that the gate writes. `written`: readings on record.
 bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_t& written) {
   gateLog_.resize(used);
-  if (!task.tracee.read(dataAt(offsetof(airr_gate_data, log)), gateLog_.data(), used))
+  if (!task.tracee.read(gateData(offsetof(airr_gate_data, log)), gateLog_.data(), used))
     throw TraceeGone{task.tracee.tid()};
   const std::span<const uint8_t> log(gateLog_);
   for (uint64_t at = 0; at < used;) {
@@ -126,7 +123,7 @@ bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_
     if (used - at < sizeof entry) return false;
     memcpy(&entry, log.data() + at, sizeof entry);
     at += sizeof entry;
-    const uint64_t in = padded(entry.in), out = padded(entry.out);
+    const uint64_t in = gateLogged(entry.in), out = gateLogged(entry.out);
     const bool counter = entry.number == AIRR_GATE_RDTSC;
     if (in > used - at || out > used - at - in || entry.clocks < written ||
         entry.clocks > readings || !(counter || isGateCall(entry.number)))
@@ -220,12 +217,12 @@ void Recording::noteGateCounter(Task& task, uint64_t value) {
 
 // Whether it stands behind a call of the gate's that changed the signal mask.
 bool Recording::unblockedInGate(Task& task) {
-  if (task.tracee.registers().rip != AIRR_GATE_SYSCALL + kSyscall || !task.space->sites.logsCalls)
+  if (task.tracee.registers().rip != AIRR_GATE_SYSCALL + kSiteLength || !task.space->sites.logsCalls)
     return false;
   uint32_t used = 0, number = 0;
-  return task.tracee.readValue(dataAt(offsetof(airr_gate_data, log_used)), used) &&
+  return task.tracee.readValue(gateData(offsetof(airr_gate_data, log_used)), used) &&
          used <= AIRR_GATE_LOG_SIZE - sizeof(airr_gate_entry) &&
-         task.tracee.readValue(dataAt(offsetof(airr_gate_data, log) + used), number) &&
+         task.tracee.readValue(gateData(offsetof(airr_gate_data, log) + used), number) &&
          number == SYS_rt_sigprocmask;
 }
 
@@ -245,7 +242,7 @@ void Recording::allowGateCalls(Task& task, bool allowed) {
   AddressSpace& space = *task.space;
   if (!space.sites.logsCalls || space.sites.callsAllowed == allowed) return;
   const uint32_t limit = allowed ? AIRR_GATE_LOG_SIZE : 0;
-  if (!task.tracee.write(dataAt(offsetof(airr_gate_data, log_limit)), &limit, sizeof limit)) return;
+  if (!task.tracee.write(gateData(offsetof(airr_gate_data, log_limit)), &limit, sizeof limit)) return;
   space.sites.callsAllowed = allowed;
 }
 
@@ -267,7 +264,7 @@ void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
   if (now == what) return;
   now = what;
   if (tell)
-    task.tracee.write(dataAt(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what,
+    task.tracee.write(gateData(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what,
                       sizeof what);
 }
 
@@ -302,18 +299,8 @@ void Recording::forgetGateFiles(Task& task, uint64_t first, uint64_t last) {
 const std::vector<CallSite>& Recording::findProgramCalls(int file, uint32_t blob) {
   const auto known = callSitesOfBlob_.find(blob);
   if (known != callSitesOfBlob_.end()) return known->second;
-  std::vector<CallSite>& sites = callSitesOfBlob_[blob];
-  struct stat s {};
-  if (fstat(file, &s) != 0 || s.st_size <= 0) return sites;
-  const FileVersion version = FileVersion::of(s);
-  if (const auto note = callNotes_->find(version)) return sites = decodeCallSites(*note);
-  const auto size = static_cast<size_t>(s.st_size);
-  void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-  if (content == MAP_FAILED) throw systemError("mapping a program file to look for calls");
-  sites = findCallSites({static_cast<const uint8_t*>(content), size});
-  munmap(content, size);
-  callNotes_->keep(version, encodeCallSites(sites));
-  return sites;
+  return callSitesOfBlob_[blob] =
+             sitesOfProgram<CallSite>(file, *callNotes_, findCallSites, encodeCallSites, decodeCallSites);
 }
 
 // A fresh image, before its first instruction: instructions that are inputs are replaced, and what
@@ -324,12 +311,12 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
   for (const ImageFile& file : files) {
     noteProgram(task, -1, file.blob, file.start, file.length, file.offset);
     std::set<uint64_t> led;
-    if (file.isLoader && patchesAtStart_) {
+    if (file.isLoader) {
       for (const CallSite& site : callSitesOfBlob_[file.blob]) {
         const bool wanted =
             site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
         if (!wanted || site.padding == 0 || site.offset < file.offset ||
-            site.offset - file.offset + kSyscall > file.length ||
+            site.offset - file.offset + kSiteLength > file.length ||
             space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
           continue;
         const uint64_t instruction = file.start + (site.offset - file.offset);
@@ -340,7 +327,7 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
         for (PatchedBytes& piece : patchOf(site, instruction, space.sites.trampolines, {}))
           patch.push_back(std::move(piece));
         ++space.sites.trampolines;
-        space.sites.unpatchable.insert(instruction + kSyscall);
+        space.sites.unpatchable.insert(instruction + kSiteLength);
         led.insert(site.offset);
       }
     }
@@ -381,7 +368,7 @@ void Recording::patchSite(Task& task) {
   --program;
   const auto& [end, offset, sites] = program->second;
   if (behind > end || space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT) return refuse();
-  const uint64_t instruction = behind - kSyscall;
+  const uint64_t instruction = behind - kSiteLength;
   const uint64_t inFile = instruction - program->first + offset;
   const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
                                      [](const CallSite& s, uint64_t at) { return s.offset < at; });
@@ -392,7 +379,7 @@ void Recording::patchSite(Task& task) {
     if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
         other->state != TaskState::kRunning)
       return;
-  std::vector<uint8_t> former(site->before + kSyscall);
+  std::vector<uint8_t> former(site->before + kSiteLength);
   if (!task.tracee.read({instruction - site->before}, former.data(), former.size()) ||
       former[site->before] != 0x0f || former[site->before + 1] != 0x05)
     return refuse();
@@ -414,9 +401,9 @@ void Recording::patchSite(Task& task) {
 
 // A call has ended in the kernel.
 void Recording::noteEnded(Task& task, int64_t result) {
-  // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at
-  // once, or when a handler returns (ERESTARTSYS to ERESTART_RESTARTBLOCK).
-  if (result <= -512 && result >= -516) {
+  // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at once,
+  // or when a handler returns.
+  if (restarts(result)) {
     task.space->sites.unpatchable.insert(task.entry.instruction);
   } else {
     patchSite(task);
@@ -462,13 +449,13 @@ void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
   for (auto at = space.sites.patches.lower_bound(start > kReach ? start - kReach : 0);
        at != space.sites.patches.end() && at->first < end + kReach;) {
     const auto& [instruction, patched] = *at;
-    const bool touched = (instruction + kSyscall > start && instruction < end) ||
+    const bool touched = (instruction + kSiteLength > start && instruction < end) ||
                          (patched.jump + CallSite::kJump > start && patched.jump < end);
     if (!touched) {
       ++at;
       continue;
     }
-    former.push_back({instruction + kSyscall - patched.former.size(), patched.former});
+    former.push_back({instruction + kSiteLength - patched.former.size(), patched.former});
     if (!patched.padding.empty()) former.push_back({patched.jump, patched.padding});
     at = space.sites.patches.erase(at);
   }

@@ -12,6 +12,7 @@
 
 #include "mediator/input_instructions.h"
 #include "mediator/memory_map.h"
+#include "mediator/program_sites.h"
 #include "mediator/recording.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
@@ -24,7 +25,6 @@ using schema::Syscall;
 
 constexpr uint64_t kMseal = 462;        // Linux 6.10
 constexpr uint64_t kMapTypeMask = 0xf;  // MAP_TYPE
-constexpr uint8_t kInt3 = 0xcc;
 
 bool isShared(uint64_t flags) {
   uint64_t type = flags & kMapTypeMask;
@@ -215,41 +215,33 @@ void Recording::noteMapping(Task& task, Syscall::Builder call, int64_t result) {
 
 // Where a program file has instructions that are inputs. Scanning takes 0.3 ms a megabyte, so the
 // result is kept for later sessions.
-std::vector<FileTrapSite> Recording::findTrapSites(int file) {
-  struct stat s {};
-  if (fstat(file, &s) != 0 || s.st_size <= 0) return {};
-  const FileVersion version = FileVersion::of(s);
-  if (const auto note = programNotes_->find(version)) return decodeTrapSites(*note);
-  const auto size = static_cast<size_t>(s.st_size);
-  void* content = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-  if (content == MAP_FAILED) throw systemError("mapping a program file to look for instructions");
-  std::vector<FileTrapSite> sites;
-  for (const InputInstruction& found :
-       findInputInstructions({static_cast<const uint8_t*>(content), size}))
-    sites.push_back({found.offset, trapSiteOf(found)});
-  munmap(content, size);
-  programNotes_->keep(version, encodeTrapSites(sites));
-  return sites;
+const std::vector<FileTrapSite>& Recording::findProgramTraps(int file, uint32_t blob) {
+  const auto known = trapSitesOfBlob_.find(blob);
+  if (known != trapSitesOfBlob_.end()) return known->second;
+  const auto find = [](std::span<const uint8_t> content) {
+    std::vector<FileTrapSite> sites;
+    for (const InputInstruction& found : findInputInstructions(content))
+      sites.push_back({found.offset, trapSiteOf(found)});
+    return sites;
+  };
+  return trapSitesOfBlob_[blob] =
+             sitesOfProgram<FileTrapSite>(file, *programNotes_, find, encodeTrapSites, decodeTrapSites);
 }
 
 // Replaces instructions that are inputs in newly mapped code by int3, whose trap the mediator
 // answers. Returns the addresses that were changed.
-const std::vector<FileTrapSite>& Recording::findProgramTraps(int file, uint32_t blob) {
-  const auto known = trapSitesOfBlob_.find(blob);
-  return known != trapSitesOfBlob_.end() ? known->second
-                                         : trapSitesOfBlob_.emplace(blob, findTrapSites(file)).first->second;
-}
-
 std::vector<uint64_t> Recording::patchTrapSites(Task& task, int file, uint32_t blob, uint64_t start,
                                                 uint64_t length, uint64_t offset) {
   std::vector<uint64_t> changed;
+  std::vector<PatchedBytes> patch;
   for (const auto& [at, site] : findProgramTraps(file, blob)) {
     if (at < offset || at - offset + site.length > length) continue;
     const uint64_t address = start + (at - offset);
-    if (!task.tracee.forceWrite({address}, &kInt3, 1)) throw TraceeGone{task.tracee.tid()};
+    patch.push_back({address, {kInt3}});
     task.space->trapSites[address] = site;
     changed.push_back(address);
   }
+  if (!patch.empty() && !writeCode(task.tracee, patch)) throw TraceeGone{task.tracee.tid()};
   return changed;
 }
 

@@ -278,8 +278,9 @@ void Replaying::setRegisters(Task& task, capnp::Data::Reader data) {
 }
 
 void Replaying::onSignal(Task& task, schema::Signal::Reader event) {
-  if (!event.getSynchronous()) settle(task);
-  if (event.getSynchronous()) {
+  if (!event.getSynchronous()) {
+    settle(task);
+  } else {
     Stop stop = runToStop(task);
     if (stop.kind != Stop::Kind::kSignal || stop.signal != event.getNumber())
       diverge(task, std::string("signal ") + strsignal(event.getNumber()),

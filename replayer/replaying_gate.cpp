@@ -12,9 +12,6 @@
 namespace airr {
 namespace {
 
-constexpr Address dataAt(size_t offset) { return {AIRR_GATE_DATA + offset}; }
-constexpr size_t padded(size_t size) { return (size + 7) & ~size_t{7}; }
-
 // Of the calls that read memory, the gate itself looks at what fstat's name is; the others stop, so
 // that what they read is compared.
 bool isComparedByGate(uint64_t number) { return !gateInput(number) || number == SYS_newfstatat; }
@@ -52,14 +49,14 @@ bool Replaying::queueCounter(Task& task, schema::Trap::Reader event) {
 
 bool Replaying::queue(Task& task, airr_gate_entry& entry, std::span<const uint8_t> out) {
   std::vector<uint8_t>& log = task.space->log;
-  const size_t size = sizeof entry + padded(out.size());
+  const size_t size = sizeof entry + gateLogged(out.size());
   if (size > AIRR_GATE_LOG_SIZE - log.size()) return false;
   entry.out = static_cast<uint32_t>(out.size());
   entry.clocks = task.space->clocksSupplied;
   task.space->queued.push_back({log.size(), trace_.eventNumber()});
   log.resize(log.size() + size);
   memcpy(log.data() + log.size() - size, &entry, sizeof entry);
-  std::copy(out.begin(), out.end(), log.end() - static_cast<ptrdiff_t>(padded(out.size())));
+  std::copy(out.begin(), out.end(), log.end() - static_cast<ptrdiff_t>(gateLogged(out.size())));
   return true;
 }
 
@@ -68,8 +65,8 @@ void Replaying::supplyLog(Task& task) {
   const std::vector<uint8_t>& log = task.space->log;
   if (log.empty()) return;
   const auto size = static_cast<uint32_t>(log.size());
-  if (!task.tracee.write(dataAt(offsetof(airr_gate_data, log)), log.data(), log.size()) ||
-      !task.tracee.write(dataAt(offsetof(airr_gate_data, log_limit)), &size, sizeof size))
+  if (!task.tracee.write(gateData(offsetof(airr_gate_data, log)), log.data(), log.size()) ||
+      !task.tracee.write(gateData(offsetof(airr_gate_data, log_limit)), &size, sizeof size))
     throw TraceeGone{task.tracee.tid()};
 }
 
@@ -80,15 +77,15 @@ void Replaying::takeBackLog(Task& task, const Stop& stop) {
   struct {
     uint32_t position, limit, used;
   } head{};
-  task.tracee.read(dataAt(offsetof(airr_gate_data, position)), &head, sizeof head);
+  task.tracee.read(gateData(offsetof(airr_gate_data, position)), &head, sizeof head);
   const uint32_t readings = std::exchange(space.clocksSupplied, 0);
   const std::vector<uint8_t> log = std::exchange(space.log, {});
   const auto queued = std::exchange(space.queued, {});
   const decltype(head) none{};
-  task.tracee.write(dataAt(offsetof(airr_gate_data, position)), &none, sizeof none);
+  task.tracee.write(gateData(offsetof(airr_gate_data, position)), &none, sizeof none);
   if (!log.empty()) {
     const uint32_t empty = 0;
-    task.tracee.write(dataAt(offsetof(airr_gate_data, log_limit)), &empty, sizeof empty);
+    task.tracee.write(gateData(offsetof(airr_gate_data, log_limit)), &empty, sizeof empty);
   }
   const auto came = [&] {
     return stop.kind == Stop::Kind::kSignal ? std::string("signal ") + strsignal(stop.signal)

@@ -2,7 +2,7 @@
 // granted before, never wait, and whose outputs are known? Then it is made here and logged
 // (record), or its result is taken from the log (replay). Everything else is left to the mediator.
 //
-// The mediator takes nothing of this on trust: see mediator/gate_log.h. Freestanding, with general
+// The mediator takes nothing of this on trust: see mediator/recording_gate.cpp. Freestanding, with general
 // registers only; no data of its own, since the gate's text has none.
 #include "recorder/gate/gate.h"
 

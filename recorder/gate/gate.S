@@ -260,6 +260,15 @@ gate_stub_entry:
   sahf
   .endm
 
+// To the gate's stack, with the flags on it.
+  .macro enter_stack
+  movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
+  movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
+  pushfq
+  andq $~0x100, (%rsp)  // not the trap flag of a tracer that steps
+  cld
+  .endm
+
   .section .text.call, "ax", @progbits
   .globl gate_call
   .hidden gate_call
@@ -268,11 +277,7 @@ gate_call:
   .cfi_undefined rip
   movq %rcx, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME
   movq %r11, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN
-  movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
-  movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
-  pushfq
-  andq $~0x100, (%rsp)  // not the trap flag of a tracer that steps
-  cld
+  enter_stack
   pushq %rax
   pushq %r9
   pushq %r8
@@ -314,11 +319,7 @@ gate_counter:
   .cfi_undefined rip
   movq %rdx, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_RESUME
   movq %rax, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN
-  movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
-  movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
-  pushfq
-  andq $~0x100, (%rsp)  // not the trap flag of a tracer that steps
-  cld
+  enter_stack
   pushq %rcx
   pushq %rsi
   pushq %rdi
