@@ -56,15 +56,27 @@ class Finder {
     const bool counter = elf_.bytes()[at + 1] == 0x31;
     const uint16_t number = counter ? CallSite::kCounter : numberBefore();
     if (const auto padding = takePadding(at + kSyscall))
-      return sites_.push_back({at, 0, *padding, number});
-    if (counter) return;
+      return sites_.push_back({at, 0, 0, *padding, number});
+    if (counter) return considerBehind(*function, at);
     uint8_t before = 0;
     for (size_t i = previous_.size(); i-- > 0 && before + kSyscall < CallSite::kJump;) {
       if (!canMove(previous_[i].instruction)) return;
       before = static_cast<uint8_t>(before + previous_[i].instruction.length);
     }
-    if (before + kSyscall < CallSite::kJump || before > CallSite::kMostBefore) return;
-    sites_.push_back({at, before, 0, number});
+    if (before + kSyscall < CallSite::kJump || before > CallSite::kMostMoved || at - before < claimedTo_) return;
+    sites_.push_back({at, before, 0, 0, number});
+  }
+
+  void considerBehind(const Extent& function, uint64_t at) {
+    uint8_t behind = 0;
+    while (behind + kSyscall < CallSite::kJump) {
+      ZydisDecodedInstruction instruction;
+      if (!decode(at + kSyscall + behind, function.end, instruction) || !canMove(instruction)) return;
+      behind = static_cast<uint8_t>(behind + instruction.length);
+    }
+    if (behind > CallSite::kMostMoved || at < claimedTo_) return;
+    sites_.push_back({at, 0, behind, 0, CallSite::kCounter});
+    claimedTo_ = at + kSyscall + behind;
   }
 
   // What the instructions right before load into eax, if it is a constant.
@@ -110,17 +122,37 @@ class Finder {
                            &decoder_, nullptr, elf_.bytes().data() + at, end - at, &to));
   }
 
-  // Can be run elsewhere with the same effect, and cannot fault.
+  // Can be run elsewhere with the same effect, and cannot fault: it uses registers, or what lies on
+  // the stack.
   static bool canMove(const ZydisDecodedInstruction& instruction) {
     if ((instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE) != 0) return false;
-    if (instruction.mnemonic == ZYDIS_MNEMONIC_XOR || instruction.mnemonic == ZYDIS_MNEMONIC_LEA)
-      return true;
-    if (instruction.mnemonic != ZYDIS_MNEMONIC_MOV) return false;
-    constexpr uint8_t kRegister = 3, kStackPointer = 4;
-    const bool memory = (instruction.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 &&
-                        instruction.raw.modrm.mod != kRegister;
-    return !memory || ((instruction.attributes & ZYDIS_ATTRIB_HAS_SIB) != 0 &&
-                       instruction.raw.sib.base == kStackPointer && instruction.raw.rex.B == 0);
+    switch (instruction.mnemonic) {
+      case ZYDIS_MNEMONIC_LEA:
+        return true;
+      case ZYDIS_MNEMONIC_XOR:
+      case ZYDIS_MNEMONIC_MOV:
+      case ZYDIS_MNEMONIC_OR:
+      case ZYDIS_MNEMONIC_SHL:
+        return !hasMemory(instruction) || isOnStack(instruction);
+      default:
+        return false;
+    }
+  }
+
+  static bool hasMemory(const ZydisDecodedInstruction& instruction) {
+    constexpr uint8_t kRegister = 3;
+    return (instruction.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && instruction.raw.modrm.mod != kRegister;
+  }
+
+  // Relative to the stack pointer, or below the frame pointer, where locals are.
+  static bool isOnStack(const ZydisDecodedInstruction& instruction) {
+    constexpr uint8_t kStackPointer = 4, kFramePointer = 5;
+    if (instruction.raw.rex.B != 0) return false;
+    if ((instruction.attributes & ZYDIS_ATTRIB_HAS_SIB) != 0)
+      return instruction.raw.sib.base == kStackPointer && instruction.raw.sib.index == kStackPointer &&
+             instruction.raw.rex.X == 0;
+    return instruction.raw.modrm.mod != 0 && instruction.raw.modrm.rm == kFramePointer &&
+           instruction.raw.disp.value < 0;
   }
 
   // Room for a jump within reach of a short one, from what no other site has taken.
@@ -151,14 +183,19 @@ class Finder {
     return true;
   }
 
+  // What a jump must not lead to: all that gives way but its first byte.
+  static uint64_t firstInside(const CallSite& site) { return site.offset - site.before + 1; }
+  static uint64_t endInside(const CallSite& site) {
+    return site.behind != 0 ? site.offset + kSyscall + site.behind : site.before != 0 ? site.offset + 1 : 0;
+  }
+
   // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of
   // a jump is taken for one, decoded or not.
   void dropTargets() {
     std::vector<bool> inside(elf_.bytes().size());
     bool any = false;
     for (const CallSite& site : sites_) {
-      for (uint64_t at = site.offset - site.before + 1; site.before != 0 && at <= site.offset; ++at)
-        inside[at] = any = true;
+      for (uint64_t at = firstInside(site); at < endInside(site); ++at) inside[at] = any = true;
     }
     if (!any) return;
     std::vector<bool> hit(elf_.bytes().size());
@@ -176,7 +213,7 @@ class Finder {
     }
     std::erase_if(sites_, [&](const CallSite& site) {
       constexpr uint64_t kShort = 130;
-      if (site.before == 0) return false;
+      if (site.before == 0 && site.behind == 0) return false;
       const uint64_t from = site.offset > kShort ? site.offset - kShort : 0;
       const uint64_t end = std::min<uint64_t>(site.offset + kShort, elf_.bytes().size() - 1);
       for (uint64_t at = from; at < end; ++at) {
@@ -184,7 +221,7 @@ class Finder {
             (data[at] & 0xf0) == 0x70 || data[at] == 0xeb || (data[at] & 0xfc) == 0xe0;
         if (jump) note(at + 2 + static_cast<uint64_t>(int64_t{static_cast<int8_t>(data[at + 1])}));
       }
-      for (uint64_t at = site.offset - site.before + 1; at <= site.offset; ++at)
+      for (uint64_t at = firstInside(site); at < endInside(site); ++at)
         if (hit[at]) return true;
       return false;
     });
@@ -196,6 +233,7 @@ class Finder {
   uint64_t budget_;  // instructions to decode
   uint64_t sweptStart_ = 0, sweptTo_ = 0;
   std::vector<Decoded> previous_;
+  uint64_t claimedTo_ = 0;  // the end of what last gives way behind a site
   std::map<uint64_t, uint64_t> taken_;  // padding: start → first byte that is free
   std::vector<CallSite> sites_;
 };

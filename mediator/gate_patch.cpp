@@ -57,16 +57,17 @@ PatchedBytes trampolineOf(uint64_t at, uint64_t resume, std::span<const uint8_t>
   return std::move(code).done();
 }
 
-PatchedBytes counterTrampolineOf(uint64_t at, uint64_t resume) {
+PatchedBytes counterTrampolineOf(uint64_t at, uint64_t resume, std::span<const uint8_t> behind) {
   Code code(at);
-  code.put({0x48, 0xba});  // movabs $resume, %rdx
-  code.put64(resume);
-  constexpr uint64_t kJumpLength = 5;
+  constexpr uint8_t kLea = 7, kJump = 5, kTrap = 1;
+  code.put({0x48, 0x8d, 0x15});  // lea done(%rip), %rdx
+  code.put32(kLea + kJump + kTrap);
   code.put({0x48, 0x8d, 0x05});  // lea plain(%rip), %rax
-  code.put32(kJumpLength);
+  code.put32(kJump);
   code.put({0xe9});  // jmp gate_counter
   code.putDistanceTo(AIRR_GATE_COUNTER);
-  code.put({kInt3});       // plain
+  code.put({kInt3});  // plain
+  code.put(behind);   // done
   code.put({0xff, 0x25});  // jmp *resume(%rip)
   code.put32(0);
   code.put64(resume);
@@ -91,7 +92,7 @@ class CodeWriter {
 }  // namespace
 
 uint64_t counterTrapOf(uint32_t trampoline) {
-  constexpr uint64_t kBefore = 10 + 7 + 5;
+  constexpr uint64_t kBefore = 7 + 7 + 5;
   return AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE + kBefore;
 }
 
@@ -101,16 +102,16 @@ uint64_t jumpOf(const CallSite& site, uint64_t instruction) {
 }
 
 std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
-                                  std::span<const uint8_t> before) {
+                                  std::span<const uint8_t> moved) {
   const uint64_t at = AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE;
   std::vector<PatchedBytes> patch;
   patch.push_back(site.number == CallSite::kCounter
-                      ? counterTrampolineOf(at, instruction + kSiteLength)
-                      : trampolineOf(at, instruction + kSiteLength, before));
+                      ? counterTrampolineOf(at, instruction + kSiteLength + site.behind, moved)
+                      : trampolineOf(at, instruction + kSiteLength, moved));
   Code jump(jumpOf(site, instruction));
   jump.put({0xff, 0x24, 0x25});  // jmp *address
   jump.put32(at + kTargetAt);
-  if (site.padding == 0) jump.fillTo(site.before + kSiteLength);
+  if (site.padding == 0) jump.fillTo(site.before + kSiteLength + site.behind);
   patch.push_back(std::move(jump).done());
   if (site.padding != 0) {
     Code shortJump(instruction);
@@ -156,6 +157,10 @@ bool isGateCall(uint64_t number) {
     case SYS_getdents64:
     case SYS_close:
     case SYS_lseek:
+    case SYS_mmap:
+    case SYS_mprotect:
+    case SYS_munmap:
+    case SYS_brk:
     case SYS_fstat:
     case SYS_newfstatat:
     case SYS_rt_sigaction:

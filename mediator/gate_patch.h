@@ -34,11 +34,11 @@ struct PatchedBytes {
 };
 
 // For the site whose instruction is mapped at `instruction`, with trampoline number
-// `trampoline`, less than AIRR_GATE_TRAMPOLINE_COUNT. `before` are the bytes that stand before it
-// and give way, as many as the site says. The trampoline comes first: it must be there before the
-// jump.
+// `trampoline`, less than AIRR_GATE_TRAMPOLINE_COUNT. `moved` are the bytes that stand before or
+// behind it and give way, as many as the site says. The trampoline comes first: it must be there
+// before the jump.
 std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, uint32_t trampoline,
-                                  std::span<const uint8_t> before);
+                                  std::span<const uint8_t> moved);
 
 // Where the int3 stands that a counter's trampoline runs into when the gate does not read it. It
 // stands for an instruction of one byte.

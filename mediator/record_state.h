@@ -90,7 +90,8 @@ struct SiteState {
   std::unordered_map<uint64_t, uint8_t> siteUses;  // by the address behind the `syscall`
   std::set<uint64_t> unpatchable;                 // the same; or patched already
   bool logsCalls = false;                         // something was patched
-  bool callsAllowed = false;                         // the gate may make calls
+  bool callsAllowed = false;                      // the gate may make calls
+  uint64_t patchedStart = UINT64_MAX, patchedEnd = 0;  // what the sites and their jumps lie between
 };
 
 // Shared by tasks made with CLONE_VM.
@@ -107,8 +108,13 @@ struct AddressSpace {
   // The gate logs clock reads only while they are frequent: looking at its log costs a read of
   // tracee memory at every stop.
   bool gateArmed = false;
+  // The kernel's vDSO, where the gate reads the clock from; empty if it does not.
+  uint64_t kernelClockStart = 0, kernelClockEnd = 0;
   uint32_t gateIdle = 0;  // stops since the log last had a reading
   SiteState sites;
+  bool isKernelClock(uint64_t instruction) const {
+    return instruction >= kernelClockStart && instruction < kernelClockEnd;
+  }
   // What prctl set, as the tasks are told; the kernel is not, for the mediator must go on reading
   // and mapping (PR_SET_DUMPABLE, PR_SET_MDWE).
   uint64_t dumpable = 1;

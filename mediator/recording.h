@@ -232,6 +232,10 @@ class Recording {
   bool spins(Task&, bool& lost);
   void force(Task&, schema::Forced::Reason);
   bool stepOutOfGate(Task&);
+  bool standsInGate(Task&);
+  int64_t readKernelClock(Task&, const syscalls::Call&);
+  void notePatched(AddressSpace&, const CallSite&, uint64_t instruction);
+  void startGateCalls(Task&);
   static bool standsAtCall(Task&);
   static bool isStep(Task&, const Stop&);
   static bool callsAgain(Task&);

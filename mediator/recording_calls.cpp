@@ -96,8 +96,12 @@ void Recording::hashInputs(Task& task) {
 }
 
 void Recording::enterCall(Task& task) {
-  drainGate(task);
   task.entry = task.tracee.callInfo();
+  if (task.space->isKernelClock(task.entry.instruction)) {
+    task.tracee.skipCall(readKernelClock(task, task.entry.call));
+    return task.tracee.resume(Resume::kContinue);
+  }
+  drainGate(task);
   task.call = task.entry.call;
   forgetClosedFiles(task);
   allowGateCalls(task, mayUseGate(task));

@@ -69,7 +69,7 @@ void Recording::onForcedStop(Task& task) {
   if (callsAgain(task)) return task.tracee.resume(Resume::kContinue);
   const auto elapsed = steadyNow() - task.runningSince;
   const bool wanted = contended(task);
-  if (isInGate(task.tracee.registers().rip) && !stepOutOfGate(task)) return;
+  if (standsInGate(task) && !stepOutOfGate(task)) return;
   if (!task.stash.empty() && elapsed >= kSignalPatience) return force(task, Forced::Reason::SIGNAL);
   if (wanted) {
     bool lost = false;
@@ -124,7 +124,7 @@ bool Recording::spins(Task& task, bool& lost) {
     if (memcmp(&now, &start, offsetof(Registers, orig_rax)) == 0 && now.rip == start.rip &&
         now.rsp == start.rsp)
       return true;
-    if (isInGate(now.rip)) {
+    if (standsInGate(task)) {
       if (!stepOutOfGate(task)) lost = true;
       return false;
     }
@@ -138,8 +138,15 @@ bool Recording::spins(Task& task, bool& lost) {
 bool Recording::stepOutOfGate(Task& task) {
   for (;;) {
     const uint64_t rip = task.tracee.registers().rip;
-    if (!isInGate(rip) || rip >= AIRR_GATE_TRAMPOLINES) return true;
-    if (rip != AIRR_GATE_SYSCALL && standsAtCall(task)) return true;
+    if (!standsInGate(task) || (isInGate(rip) && rip >= AIRR_GATE_TRAMPOLINES)) return true;
+    if (rip != AIRR_GATE_SYSCALL && standsAtCall(task)) {
+      if (isInGate(rip)) return true;
+      Registers r = task.tracee.registers();
+      r.rax = static_cast<uint64_t>(readKernelClock(task, {r.rax, {r.rdi, r.rsi}}));
+      r.rip += kSiteLength;
+      task.tracee.setRegisters(r);
+      continue;
+    }
     task.tracee.resume(Resume::kStep);
     Stop stop = task.tracee.wait();
     if (!isStep(task, stop)) {

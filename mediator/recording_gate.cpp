@@ -45,7 +45,7 @@ class LoggedInput final : public syscalls::MemoryReader {
   std::span<const uint8_t> bytes_;
 };
 
-constexpr size_t kNoteOfSite = 12;
+constexpr size_t kNoteOfSite = 13;
 
 std::vector<uint8_t> encodeCallSites(const std::vector<CallSite>& sites) {
   std::vector<uint8_t> note(sites.size() * kNoteOfSite);
@@ -53,8 +53,9 @@ std::vector<uint8_t> encodeCallSites(const std::vector<CallSite>& sites) {
   for (const CallSite& site : sites) {
     memcpy(to, &site.offset, sizeof site.offset);
     to[8] = site.before;
-    to[9] = static_cast<uint8_t>(site.padding);
-    memcpy(to + 10, &site.number, sizeof site.number);
+    to[9] = site.behind;
+    to[10] = static_cast<uint8_t>(site.padding);
+    memcpy(to + 11, &site.number, sizeof site.number);
     to += kNoteOfSite;
   }
   return note;
@@ -66,8 +67,9 @@ std::vector<CallSite> decodeCallSites(const std::vector<uint8_t>& note) {
     CallSite site;
     memcpy(&site.offset, note.data() + at, sizeof site.offset);
     site.before = note[at + 8];
-    site.padding = static_cast<int8_t>(note[at + 9]);
-    memcpy(&site.number, note.data() + at + 10, sizeof site.number);
+    site.behind = note[at + 9];
+    site.padding = static_cast<int8_t>(note[at + 10]);
+    memcpy(&site.number, note.data() + at + 11, sizeof site.number);
     sites.push_back(site);
   }
   return sites;
@@ -87,7 +89,7 @@ void Recording::drainGate(Task& task, bool toLastCall) {
   const uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
   if (space.gateArmed) {
     space.gateIdle = readings == 0 ? space.gateIdle + 1 : 0;
-    if (space.gateIdle > kGateIdleStops) armGate(task, false);
+    if (space.gateIdle > kGateIdleStops && !space.sites.logsCalls) armGate(task, false);
   }
   if (readings == 0 && head.used == 0) return;
   uint32_t written = 0;
@@ -173,6 +175,11 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   if (entry.result < 0) return true;
   const uint64_t* a = task.call.arguments;
   switch (entry.number) {
+    case SYS_mmap:
+    case SYS_mprotect:
+    case SYS_munmap:
+      noteMappingCall(task, entry.result);
+      break;
     case SYS_close:
       noteGateFile(task, static_cast<int>(a[0]), 0, false);
       break;
@@ -233,6 +240,24 @@ void Recording::armGate(Task& task, bool armed) {
   if (!task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_LIMIT}, &limit, sizeof limit)) return;
   task.space->gateArmed = armed;
   task.space->gateIdle = 0;
+}
+
+// Inside the gate, or in what the gate has called.
+bool Recording::standsInGate(Task& task) {
+  const uint64_t instruction = task.tracee.registers().rip;
+  return isInGate(instruction) || task.space->isKernelClock(instruction);
+}
+
+// The kernel's vDSO makes a system call: the clock cannot be read without one (any more, if the kernel
+// has found its counter unstable). The reading is what the gate waits for, and will log. From now on
+// the gate makes that call itself.
+int64_t Recording::readKernelClock(Task& task, const syscalls::Call& call) {
+  const uint64_t none = 0;
+  task.tracee.write(gateData(offsetof(airr_gate_data, kernel_clock)), &none, sizeof none);
+  timespec now{};
+  if (call.number != SYS_clock_gettime) return -ENOSYS;
+  if (clock_gettime(static_cast<clockid_t>(call.arguments[0]), &now) != 0) return -errno;
+  return task.tracee.write({call.arguments[1]}, &now, sizeof now) ? 0 : -EFAULT;
 }
 
 // Whether the gate may make calls, or all of them stop. The log and what is known of descriptors
@@ -315,17 +340,21 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
       for (const CallSite& site : callSitesOfBlob_[file.blob]) {
         const bool wanted =
             site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
-        if (!wanted || site.padding == 0 || site.offset < file.offset ||
-            site.offset - file.offset + kSiteLength > file.length ||
+        if (!wanted || site.offset < file.offset + site.before ||
+            site.offset - file.offset + kSiteLength + site.behind > file.length ||
             space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
           continue;
         const uint64_t instruction = file.start + (site.offset - file.offset);
         const uint64_t jump = jumpOf(site, instruction);
         if (jump < file.start || jump + CallSite::kJump > file.start + file.length) continue;
+        std::vector<uint8_t> moved(site.before + site.behind);
+        const Address movedFrom{site.before != 0 ? jump : instruction + kSiteLength};
+        if (!moved.empty() && !task.tracee.read(movedFrom, moved.data(), moved.size())) continue;
         if (site.number == CallSite::kCounter)
           space.trapSites[counterTrapOf(space.sites.trampolines)] = {InputInstruction::Kind::kRdtsc, 1};
-        for (PatchedBytes& piece : patchOf(site, instruction, space.sites.trampolines, {}))
+        for (PatchedBytes& piece : patchOf(site, instruction, space.sites.trampolines, moved))
           patch.push_back(std::move(piece));
+        notePatched(space, site, instruction);
         ++space.sites.trampolines;
         space.sites.unpatchable.insert(instruction + kSiteLength);
         led.insert(site.offset);
@@ -342,9 +371,7 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
   if (patch.empty()) return;
   writePatch(task, patch);
   if (space.sites.trampolines == 0) return;
-  space.sites.logsCalls = true;
-  space.sites.callsAllowed = false;
-  allowGateCalls(task, true);
+  startGateCalls(task);
 }
 
 void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,
@@ -392,9 +419,26 @@ void Recording::patchSite(Task& task) {
                                 site->padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
   refuse();  // a second time
   writePatch(task, patch);
-  if (!space.sites.logsCalls) {
-    space.sites.logsCalls = true;
-    space.sites.callsAllowed = false;
+  notePatched(space, *site, instruction);
+  startGateCalls(task);
+}
+
+void Recording::notePatched(AddressSpace& space, const CallSite& site, uint64_t instruction) {
+  const uint64_t jump = jumpOf(site, instruction);
+  uint64_t& start = space.sites.patchedStart;
+  uint64_t& end = space.sites.patchedEnd;
+  start = std::min({start, instruction - site.before, jump});
+  end = std::max({end, instruction + kSiteLength + site.behind, jump + CallSite::kJump});
+}
+
+// Sites have been led into the gate.
+void Recording::startGateCalls(Task& task) {
+  SiteState& sites = task.space->sites;
+  const uint64_t patched[] = {sites.patchedStart, sites.patchedEnd};
+  task.tracee.write(gateData(offsetof(airr_gate_data, patched_start)), patched, sizeof patched);
+  if (!sites.logsCalls) {
+    sites.logsCalls = true;
+    sites.callsAllowed = false;
   }
   allowGateCalls(task, true);
 }

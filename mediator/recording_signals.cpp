@@ -54,7 +54,7 @@ void Recording::onSignal(Task& task, const Stop& stop) {
     std::erase_if(task.stash, [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
     task.tracee.setSignalInfo(info);
   }
-  if (!isInGate(task.tracee.registers().rip)) drainGate(task);
+  if (!standsInGate(task)) drainGate(task);
   if (positionOf(task.tracee.registers()) == task.position)
     return deliver(task, stop.signal, info, false);
   // Somewhere in user code, where replay could not find it again: keep it for the next call.

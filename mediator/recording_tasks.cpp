@@ -1,4 +1,5 @@
 // Tasks: clone, exec, exit.
+#include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -64,6 +65,18 @@ uint64_t vdsoSyscallOffset() {
     }
     throw Error(ExitCode::kFailure, "this kernel's vDSO has no syscall instruction to start from",
                 "boot without vdso=0");
+  }();
+  return offset;
+}
+
+// Where clock_gettime is in it; 0: it has none.
+uint64_t vdsoClockOffset() {
+  static const uint64_t offset = []() -> uint64_t {
+    void* const vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    if (vdso == nullptr) return 0;
+    const auto clock = reinterpret_cast<uint64_t>(dlsym(vdso, "__vdso_clock_gettime"));
+    dlclose(vdso);
+    return clock != 0 ? clock - getauxval(AT_SYSINFO_EHDR) : 0;
   }();
   return offset;
 }
@@ -197,6 +210,8 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     space->known = task.space->known;
     space->mapOperations = task.space->mapOperations;
     space->gateArmed = task.space->gateArmed;
+    space->kernelClockStart = task.space->kernelClockStart;
+    space->kernelClockEnd = task.space->kernelClockEnd;
     space->sites = task.space->sites;
     child.process->gateFiles = task.process->gateFiles;
     space->dumpable = task.space->dumpable;
@@ -359,18 +374,13 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
                         {AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_EXEC,
                          kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
           "mapping the gate");
-  const auto image = gateImage();
+  const auto image = gateText();
   if (!tracee.forceWrite({AIRR_GATE_TEXT}, image.data(), image.size()))
     throw TraceeGone{tracee.tid()};
   require(tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
                         {AIRR_GATE_DATA, AIRR_GATE_END - AIRR_GATE_DATA, PROT_READ | PROT_WRITE,
                          kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
           "mapping the gate's data");
-  airr_gate_data data{};
-  data.mode = AIRR_GATE_RECORD;
-  data.yield_at = UINT64_MAX;
-  if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, clocks)))
-    throw TraceeGone{tracee.tid()};
   // The vDSO and its data lie side by side.
   uint64_t low = UINT64_MAX, high = 0;
   for (const MappedRegion& region : regions) {
@@ -378,8 +388,23 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
     low = std::min(low, region.start.value);
     high = std::max(high, region.end.value);
   }
-  if (low < high)
+  AddressSpace& space = *task.space;
+  const bool readsClock = !counterTraps_ && vdsoClockOffset() != 0;
+  if (readsClock) {
+    space.kernelClockStart = vdso;
+    space.kernelClockEnd = high;
+  } else if (low < high) {
     require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {low, high - low}), "hiding the vDSO");
+  }
+  airr_gate_data data{};
+  data.mode = AIRR_GATE_RECORD;
+  data.limit = AIRR_GATE_CLOCKS;
+  data.yield_at = UINT64_MAX;
+  data.protects = 1;
+  data.kernel_clock = readsClock ? vdso + vdsoClockOffset() : 0;
+  if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, files)))
+    throw TraceeGone{tracee.tid()};
+  space.gateArmed = true;
 }
 
 // The Exec event: everything that the new program starts from.

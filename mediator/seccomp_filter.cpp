@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,6 +32,11 @@ void load(Program& program, size_t offset) {
 
 void loadArgument(Program& program, int argument) {
   load(program, offsetof(seccomp_data, args) + static_cast<size_t>(argument) * sizeof(uint64_t));
+}
+
+void loadHighHalf(Program& program, int argument) {
+  load(program, offsetof(seccomp_data, args) + static_cast<size_t>(argument) * sizeof(uint64_t) +
+                    sizeof(uint32_t));
 }
 
 void give(Program& program, uint32_t verdict) {
@@ -77,6 +83,11 @@ void require(Program& program, const ArgumentTest& test) {
     jump(program, BPF_JEQ, test.set, 1, 0);
     give(program, stop(FilterData::kNative));
   }
+  if (test.large) {
+    loadHighHalf(program, test.argument);
+    jump(program, BPF_JEQ, 0, 0, 1);
+    give(program, stop(FilterData::kNative));
+  }
 }
 
 void decideWhen(Program& program, const CallTest& when, uint32_t verdict) {
@@ -94,13 +105,21 @@ void passGate(Program& program) {
   load(calls, offsetof(seccomp_data, nr));
   for (uint16_t number : {SYS_clock_gettime, SYS_read, SYS_pread64, SYS_getdents64, SYS_close, SYS_lseek,
                           SYS_fstat, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid, SYS_gettid,
-                          SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid}) {
+                          SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_brk}) {
     jump(calls, BPF_JEQ, number, 0, 1);
     give(calls, SECCOMP_RET_ALLOW);
   }
   decideWhen(calls, {SYS_ioctl, {{1, 0, 0, {TCGETS}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_futex, {{1, 0, 0, {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}}}}, SECCOMP_RET_ALLOW);
+  // Memory that is not executable; and not the gate's, which is below 4 GiB.
+  constexpr uint32_t kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
+  const ArgumentTest notExecutable{2, ~uint32_t{PROT_READ | PROT_WRITE}, 0, {}};
+  const ArgumentTest aboveGate{0, 0, 0, {}, /*large=*/true};
+  decideWhen(calls, {SYS_mmap, {notExecutable, {3, ~(kPrivate | MAP_NORESERVE | MAP_STACK), kPrivate, {}}}},
+             SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_mprotect, {notExecutable, aboveGate}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_munmap, {aboveGate}}, SECCOMP_RET_ALLOW);
   decideAt(program, AIRR_GATE_SYSCALL + 2, calls);
 }
 

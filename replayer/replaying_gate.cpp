@@ -13,15 +13,25 @@ namespace airr {
 namespace {
 
 // Of the calls that read memory, the gate itself looks at what fstat's name is; the others stop, so
-// that what they read is compared.
-bool isComparedByGate(uint64_t number) { return !gateInput(number) || number == SYS_newfstatat; }
+// that what they read is compared. Those on mappings stop, since the replayer makes them.
+bool isTakenFromLog(uint64_t number) {
+  switch (number) {
+    case SYS_mmap:
+    case SYS_mprotect:
+    case SYS_munmap:
+    case SYS_brk:
+      return false;
+    default:
+      return !gateInput(number) || number == SYS_newfstatat;
+  }
+}
 
 }  // namespace
 
 // Keeps a call for the log. False: it has to be run to as any other.
 bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   const uint64_t number = event.getNumber();
-  if (event.getHandling() != schema::Syscall::Handling::GATE || !isComparedByGate(number)) return false;
+  if (event.getHandling() != schema::Syscall::Handling::GATE || !isTakenFromLog(number)) return false;
   const auto writes = event.getWrites();
   airr_gate_entry entry{};
   entry.number = static_cast<uint32_t>(number);

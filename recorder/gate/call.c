@@ -11,6 +11,10 @@ enum {
   kClose = 3,
   kFstat = 5,
   kLseek = 8,
+  kMmap = 9,
+  kMprotect = 10,
+  kMunmap = 11,
+  kBrk = 12,
   kSigaction = 13,
   kSigprocmask = 14,
   kIoctl = 16,
@@ -40,6 +44,9 @@ enum {
   kSetSize = 8,
   kStatSize = 144,
   kMostRead = 32768,
+  kReadWrite = 3,  // PROT_READ | PROT_WRITE
+  kPrivateAnonymous = 0x22,
+  kPlainMapping = 0x24022,  // and MAP_NORESERVE, MAP_STACK
 };
 
 // Registers as gate_call saved them.
@@ -65,6 +72,11 @@ static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
 
 static int overlap(uint64_t a, uint64_t b, uint64_t size) {
   return a != 0 && b != 0 && a < b + size && b < a + size;
+}
+
+// Not the gate itself, which lies below.
+static int above_gate(uint64_t start, uint64_t size) {
+  return start >> 32 != 0 && size <= ~0ull - start;
 }
 
 static int shape_of(const struct airr_gate_data* data, const struct call* call,
@@ -125,6 +137,18 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->arguments = 6;
       return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
     case kLseek:
+      return 1;
+    case kMmap:
+      shape->arguments = 6;
+      return (a[2] & ~(uint64_t)kReadWrite) == 0 && (a[3] & kPrivateAnonymous) == kPrivateAnonymous &&
+             (a[3] & ~(uint64_t)kPlainMapping) == 0;
+    case kMprotect:
+      return data->protects != 0 && (a[2] & ~(uint64_t)kReadWrite) == 0 && above_gate(a[0], a[1]);
+    case kMunmap:
+      shape->arguments = 2;
+      return above_gate(a[0], a[1]) && (a[0] >= data->patched_end || a[0] + a[1] <= data->patched_start);
+    case kBrk:
+      shape->arguments = 1;
       return 1;
     case kGetpid:
     case kGetuid:

@@ -5,7 +5,8 @@
 // mode, on the position in the log, or on whether a call went through the log or stopped. Hence:
 //   - all system calls of a function leave from one call instruction, so that the return address,
 //     the only thing written below the stack pointer, is always the same. Only its target differs:
-//     record: AIRR_GATE_SYSCALL; replay: the `ret` behind it; otherwise: a pair that stops;
+//     record: the kernel's own vDSO, or AIRR_GATE_SYSCALL; replay: the `ret` behind that; otherwise: a
+//     pair that stops;
 //   - every scratch register is zeroed at the end, by instructions that also settle the flags.
 //
 // Order: the kernel writes a reading into its slot, the reading is loaded into registers, and only
@@ -55,6 +56,12 @@
   shlq $4, %rax
   leaq (AIRR_GATE_DATA + AIRR_GATE_DATA_CLOCKS)(%rax), %rsi
   leaq AIRR_GATE_SYSCALL(, %rcx, 2), %r10
+  testl %ecx, %ecx
+  jnz 9f
+  cmpq $0, AIRR_GATE_DATA + AIRR_GATE_DATA_KERNEL_CLOCK
+  jz 9f
+  leaq kernel_clock(%rip), %r10
+9:
   .endm
 
 // In: %rsi = a slot that has its reading. Out: %rcx = seconds, %r11 = nanoseconds.
@@ -202,6 +209,31 @@
 plain:
   .cfi_startproc
   syscall
+  ret
+  .cfi_endproc
+
+// clock_gettime by the kernel's vDSO, on the gate's stack. Keeps what a system call keeps, but for %r10.
+  .balign 16
+kernel_clock:
+  .cfi_startproc
+  .cfi_undefined rip
+  movq %rsp, AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK
+  movq $(AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END), %rsp
+  pushq %rdi
+  pushq %rsi
+  pushq %rdx
+  pushq %r8
+  pushq %r9
+  pushq %r10  // for the alignment
+  call *(AIRR_GATE_DATA + AIRR_GATE_DATA_KERNEL_CLOCK)
+  cltq
+  popq %r10
+  popq %r9
+  popq %r8
+  popq %rdx
+  popq %rsi
+  popq %rdi
+  movq AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_STACK, %rsp
   ret
   .cfi_endproc
 

@@ -70,6 +70,7 @@
 #define AIRR_GATE_DATA_CALL_STACK 40
 #define AIRR_GATE_DATA_CALL_RESUME 48
 #define AIRR_GATE_DATA_CALL_PLAIN 56
+#define AIRR_GATE_DATA_KERNEL_CLOCK 64
 #define AIRR_GATE_DATA_STACK_END 2048
 #define AIRR_GATE_DATA_CLOCKS 67584
 
@@ -110,12 +111,16 @@ struct airr_gate_data {
   uint64_t hook_count;
   uint64_t yield_at;
   uint32_t log_limit;  // record: AIRR_GATE_LOG_SIZE, or 0 for no calls; replay: bytes supplied
-  uint32_t reserved;
+  uint32_t protects;   // record: mprotect can be made here
   // Of the call at hand: its caller's stack pointer, where it goes on, and where it goes to make
   // its call in the open.
   uint64_t call_stack, call_resume, call_plain;
+  // Record: clock_gettime of the kernel's vDSO, which reads the clock without a system call; or 0.
+  uint64_t kernel_clock;
+  // Record: what is led into the gate lies between these; munmap of it is for the mediator.
+  uint64_t patched_start, patched_end;
   uint8_t files[AIRR_GATE_FILES];  // AIRR_GATE_FILE_*, by descriptor; 0 = nothing is known
-  uint8_t stack[AIRR_GATE_DATA_STACK_END - 64 - AIRR_GATE_FILES];
+  uint8_t stack[AIRR_GATE_DATA_STACK_END - 88 - AIRR_GATE_FILES];
   uint8_t log[AIRR_GATE_LOG_SIZE];
   struct airr_gate_reading clocks[AIRR_GATE_CLOCKS];
 };

@@ -12,6 +12,9 @@ namespace airr {
 // AT_SYSINFO_EHDR pointing at the first: a complete vDSO.
 std::span<const uint8_t> gateImage();
 
+// The same without the zeros behind it, which fresh memory has.
+std::span<const uint8_t> gateText();
+
 // A static executable. Its process has the gate's text, and the gate's data all zero, and spins on
 // AIRR_SYSCALL with kind 0 until a tracer makes another process of it.
 std::span<const uint8_t> stubImage();

@@ -130,7 +130,7 @@ class GateCall : public testing::Test {
       memcpy(reinterpret_cast<void*>(piece.address), piece.bytes.data(), piece.bytes.size());
   }
   void patchPadded() {
-    write(patchOf({0, 0, 62, CallSite::kUnknown}, reinterpret_cast<uint64_t>(code_), 0, {}));
+    write(patchOf({0, 0, 0, 62, CallSite::kUnknown}, reinterpret_cast<uint64_t>(code_), 0, {}));
   }
   State run(const void* site, uint64_t number, std::initializer_list<uint64_t> arguments) {
     State state{};
@@ -275,7 +275,7 @@ TEST_F(GateCall, TheMemoryThatACallReadsIsLogged) {
 
 TEST_F(GateCall, CountersAreLoggedAndReplayed) {
   const uint64_t instruction = reinterpret_cast<uint64_t>(code_) + 512;
-  write(patchOf({0, 0, 30, CallSite::kCounter}, instruction, 2, {}));
+  write(patchOf({0, 0, 0, 30, CallSite::kCounter}, instruction, 2, {}));
   const State state = run(code_ + 512, 0x1111, {1, 2, 3, 4, 5, 6});
   ASSERT_EQ(data->log_used, sizeof(airr_gate_entry));
   EXPECT_EQ(entry()->number, static_cast<uint32_t>(AIRR_GATE_RDTSC));
