@@ -161,6 +161,12 @@ bool isGateCall(uint64_t number) {
     case SYS_mprotect:
     case SYS_munmap:
     case SYS_brk:
+    case SYS_arch_prctl:
+    case SYS_set_tid_address:
+    case SYS_set_robust_list:
+    case SYS_prlimit64:
+    case SYS_getrandom:
+    case SYS_rseq:
     case SYS_fstat:
     case SYS_newfstatat:
     case SYS_rt_sigaction:
@@ -182,6 +188,10 @@ bool isGateCall(uint64_t number) {
 
 std::optional<unsigned> gateOutput(uint64_t number) {
   switch (number) {
+    case SYS_getrandom:
+      return 0;
+    case SYS_prlimit64:
+      return 3;
     case SYS_read:
     case SYS_pread64:
     case SYS_getdents64:

@@ -19,6 +19,7 @@
 
 #include "mediator/launch.h"
 #include "mediator/machine.h"
+#include "mediator/own_heap.h"
 #include "mediator/seccomp_filter.h"
 #include "policies/bindings.h"
 #include "recorder/gate/gate.h"
@@ -111,6 +112,7 @@ void Recording::launch() {
   launchOptions.environment = recordedEnvironment(options_.shimPath);
   launchOptions.filter = Filter(notifiedCalls(policies::decidesAnything(policy)));
   Launcher launcher(launchOptions);
+  useHugePages();
 
   capnp::MallocMessageBuilder message;
   auto header = message.initRoot<schema::Header>();

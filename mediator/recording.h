@@ -113,6 +113,7 @@ class Recording {
   void recordFormerContent(Task&, schema::Syscall::Builder, int64_t result);
   static int64_t filePosition(Tid, int fd);
   void onShim(Task&);
+  void noteShim(Task&, uint64_t kind, std::string_view text);
   void hashInputs(Task&);
   uint8_t standardStream(Task&, int fd);
   bool enterStream(Task&);

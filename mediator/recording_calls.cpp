@@ -592,27 +592,33 @@ std::string Recording::describeName(Task& task, unsigned which) {
   return {};
 }
 
-void Recording::onShim(Task& task) {
-  const uint64_t kind = task.call.arguments[0];
+// What the shim says, which is text up to the first zero.
+void Recording::noteShim(Task& task, uint64_t kind, std::string_view text) {
   static constexpr const char* kKinds[] = {"",       "resolve", "load",  "spawn",
                                            "thread", "random",  "hello", "yield"};
   auto event = beginEvent(task);
+  auto note = event.initNote();
+  note.setKind(kind < std::size(kKinds) ? kKinds[kind] : "unknown");
+  // Cap'n Proto text is UTF-8 for its readers; what the shim says is bytes.
+  note.setText(std::string(text.substr(0, text.find('\0'))));
+  trace_->commit();
+}
+
+void Recording::onShim(Task& task) {
+  const uint64_t kind = task.call.arguments[0];
   if (kind == AIRR_NOTE_YIELD) {
+    auto event = beginEvent(task);
     uint64_t count = 0;
     task.tracee.readValue({AIRR_GATE_DATA + offsetof(airr_gate_data, hook_count)}, count);
     event.setGateYield(count);
+    trace_->commit();
     askForYield(task, false);
   } else {
-    auto note = event.initNote();
-    note.setKind(kind < std::size(kKinds) ? kKinds[kind] : "unknown");
-    uint64_t length = std::min<uint64_t>(task.call.arguments[2], 1024);
+    const uint64_t length = std::min<uint64_t>(task.call.arguments[2], AIRR_NOTE_SIZE);
     std::string text;
-    if (task.tracee.readString({task.call.arguments[1]}, text, length)) {
-      // Cap'n Proto text is UTF-8 for its readers; what the shim says is bytes.
-      note.setText(text);
-    }
+    task.tracee.readString({task.call.arguments[1]}, text, length);
+    noteShim(task, kind, text);
   }
-  trace_->commit();
   task.tracee.skipCall(0);
   task.position = {task.entry.instruction, task.entry.stack, 0};
   if (kind == AIRR_NOTE_YIELD) {

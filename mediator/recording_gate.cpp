@@ -128,13 +128,16 @@ bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_
     const uint64_t in = gateLogged(entry.in), out = gateLogged(entry.out);
     const bool counter = entry.number == AIRR_GATE_RDTSC;
     if (in > used - at || out > used - at - in || entry.clocks < written ||
-        entry.clocks > readings || !(counter || isGateCall(entry.number)))
+        entry.clocks > readings)
       return false;
     writeReadings(task, written, entry.clocks);
     written = entry.clocks;
     if (counter) {
       noteGateCounter(task, static_cast<uint64_t>(entry.result));
-    } else if (!noteGateCall(task, entry, log.subspan(at, entry.in),
+    } else if (entry.number == AIRR_SYSCALL) {
+      noteShim(task, entry.arguments[0], {reinterpret_cast<const char*>(log.data()) + at, entry.in});
+      task.position = {entry.resume, entry.stack, 0};
+    } else if (!isGateCall(entry.number) || !noteGateCall(task, entry, log.subspan(at, entry.in),
                              log.subspan(at + in, entry.out))) {
       return false;
     }
@@ -163,8 +166,10 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   auto event = beginEvent(task);
   auto call = event.initSyscall();
   fillCall(task, call, Syscall::Phase::WHOLE);
-  call.setHandling(Syscall::Handling::GATE);
-  call.setResult(entry.result);
+  const bool refused = task.model->treatment == syscalls::Treatment::kRefuse;
+  call.setHandling(refused ? Syscall::Handling::REFUSED : Syscall::Handling::GATE);
+  if (refused && task.model->note != nullptr) call.setPath(task.model->note);
+  call.setResult(refused ? -int64_t{task.model->refusal} : entry.result);
   if (!out.empty()) {
     auto write = call.initWrites(1)[0];
     write.setAddress(task.call.arguments[*outAt]);
@@ -182,6 +187,12 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
       break;
     case SYS_close:
       noteGateFile(task, static_cast<int>(a[0]), 0, false);
+      break;
+    case SYS_set_tid_address:
+      task.clearChildTid = a[0];
+      break;
+    case SYS_set_robust_list:
+      task.robustList = a[0];
       break;
     case SYS_rt_sigaction:
       if (a[0] < task.actions->of.size() && in.size() == sizeof(SignalActions::Action))

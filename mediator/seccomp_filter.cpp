@@ -1,6 +1,7 @@
 #include "mediator/seccomp_filter.h"
 
 #include <asm/ioctls.h>
+#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -83,9 +84,9 @@ void require(Program& program, const ArgumentTest& test) {
     jump(program, BPF_JEQ, test.set, 1, 0);
     give(program, stop(FilterData::kNative));
   }
-  if (test.large) {
+  if (test.large || test.small) {
     loadHighHalf(program, test.argument);
-    jump(program, BPF_JEQ, 0, 0, 1);
+    jump(program, BPF_JEQ, 0, test.large ? 0 : 1, test.large ? 1 : 0);
     give(program, stop(FilterData::kNative));
   }
 }
@@ -105,13 +106,20 @@ void passGate(Program& program) {
   load(calls, offsetof(seccomp_data, nr));
   for (uint16_t number : {SYS_clock_gettime, SYS_read, SYS_pread64, SYS_getdents64, SYS_close, SYS_lseek,
                           SYS_fstat, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid, SYS_gettid,
-                          SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_brk}) {
+                          SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_brk,
+                          SYS_set_tid_address, SYS_set_robust_list}) {
     jump(calls, BPF_JEQ, number, 0, 1);
     give(calls, SECCOMP_RET_ALLOW);
   }
   decideWhen(calls, {SYS_ioctl, {{1, 0, 0, {TCGETS}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_futex, {{1, 0, 0, {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}}}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_arch_prctl, {{0, 0, 0, {ARCH_SET_FS}}}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_getrandom, {{2, UINT32_MAX, 0, {}}}}, SECCOMP_RET_ALLOW);
+  // A reading of the caller's own limits.
+  const ArgumentTest none{2, UINT32_MAX, 0, {}};
+  decideWhen(calls, {SYS_prlimit64, {{0, UINT32_MAX, 0, {}}, none, {2, 0, 0, {}, /*large=*/false, /*small=*/true}}},
+             SECCOMP_RET_ALLOW);
   // Memory that is not executable; and not the gate's, which is below 4 GiB.
   constexpr uint32_t kPrivate = MAP_PRIVATE | MAP_ANONYMOUS;
   const ArgumentTest notExecutable{2, ~uint32_t{PROT_READ | PROT_WRITE}, 0, {}};

@@ -17,13 +17,13 @@ namespace airr {
 enum class FilterData : uint16_t { kNative = 0, kForeignTable = 1, kX32 = 2 };
 
 // Of an argument's low 32 bits: none of the bits `clear`, and all of the bits `set`; or, if `equals`
-// is not empty, one of those values. `large`: the high 32 bits are not zero.
+// is not empty, one of those values. `large`: the high 32 bits are not zero; `small`: they are.
 struct ArgumentTest {
   uint8_t argument = 0;
   uint32_t clear = 0;
   uint32_t set = 0;
   std::vector<uint32_t> equals;
-  bool large = false;
+  bool large = false, small = false;
 };
 
 // Calls of this number, if all tests hold.

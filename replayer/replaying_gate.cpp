@@ -13,13 +13,14 @@ namespace airr {
 namespace {
 
 // Of the calls that read memory, the gate itself looks at what fstat's name is; the others stop, so
-// that what they read is compared. Those on mappings stop, since the replayer makes them.
+// that what they read is compared. Those that change mappings or registers stop, since the replayer makes them.
 bool isTakenFromLog(uint64_t number) {
   switch (number) {
     case SYS_mmap:
     case SYS_mprotect:
     case SYS_munmap:
     case SYS_brk:
+    case SYS_arch_prctl:
       return false;
     default:
       return !gateInput(number) || number == SYS_newfstatat;

@@ -54,6 +54,7 @@
 #define AIRR_NOTE_RANDOM 5   // text: "std::random_device"
 #define AIRR_NOTE_HELLO 6    // text: shim version; its absence is no error
 #define AIRR_NOTE_YIELD 7    // hand the baton over; no text
+#define AIRR_NOTE_SIZE 1024  // of a text, at most
 
 // What the log calls a reading of the processor's counter. No Linux syscall has this number.
 #define AIRR_GATE_RDTSC 0x4153
