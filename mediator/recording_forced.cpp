@@ -26,6 +26,7 @@ constexpr auto kFirstLook = 8ms;  // then look whether it spins, with doubling p
 constexpr auto kSignalPatience = 30ms;
 constexpr auto kCap = 200ms;         // computing that long: hand over all the same
 constexpr int kMostSteps = 1000;     // a spin's period is shorter (design.md, section 6)
+constexpr auto kStepCost = 25us;     // so a look takes at most a quarter of the time that it looks at
 constexpr uint64_t kRunPages = 256;  // pages read, and stored, in one piece
 
 }  // namespace
@@ -107,7 +108,8 @@ bool Recording::isStep(Task& task, const Stop& stop) {
 // is not stopped here any more.
 bool Recording::spins(Task& task, bool& lost) {
   const Registers start = task.tracee.registers();
-  for (int i = 0; i < kMostSteps; ++i) {
+  const auto worthwhile = (steadyNow() - task.runningSince) / (4 * kStepCost);
+  for (int i = 0; i < std::min<int64_t>(kMostSteps, worthwhile); ++i) {
     if (standsAtCall(task)) {
       lost = true;
       task.tracee.resume(Resume::kContinue);

@@ -43,10 +43,10 @@ CloneRequest cloneRequest(const syscalls::Call& call) {
 }
 
 std::string executableOf(Tid tid, const std::string& otherwise) {
-  std::error_code error;
-  const auto path =
-      std::filesystem::read_symlink("/proc/" + std::to_string(raw(tid)) + "/exe", error);
-  return error ? otherwise : path.native();
+  char path[PATH_MAX];
+  const ssize_t length =
+      readlink(("/proc/" + std::to_string(raw(tid)) + "/exe").c_str(), path, sizeof path);
+  return length < 0 ? otherwise : std::string(path, static_cast<size_t>(length));
 }
 
 // The address of a `syscall` instruction in the kernel's vDSO, as an offset. It is the same image in
@@ -329,9 +329,9 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   mapGate(*task, regions);
   for (const MappedRegion& region : regions)
     if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
-  patchImage(*task, captureImage(*task, executableOf(task->tracee.tid(), program_), regions));
-  std::vector<std::string>& lineage = task->process->lineage;
   const std::string exe = executableOf(task->tracee.tid(), program_);
+  patchImage(*task, captureImage(*task, exe, regions));
+  std::vector<std::string>& lineage = task->process->lineage;
   if (lineage.empty()) {
     lineage.push_back(exe);
   } else {
@@ -433,14 +433,13 @@ std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std:
       piece.hasBlob = true;
       if (fileInode != region.inode) {
         fileInode = 0;
-        file.reset(open(region.name.c_str(), O_RDONLY | O_CLOEXEC));
         struct stat s {};
-        if (!file || fstat(file.get(), &s) != 0 || s.st_ino != region.inode) {
-          // Renamed, deleted, or in another mount namespace: the executable is reachable all the same.
-          file.reset(open(("/proc/" + std::to_string(raw(tracee.tid())) + "/exe").c_str(),
-                          O_RDONLY | O_CLOEXEC));
-        }
-        if (file && fstat(file.get(), &s) == 0 && s.st_ino == region.inode) {
+        const auto opens = [&](const std::string& name) {
+          file.reset(open(name.c_str(), O_RDONLY | O_CLOEXEC));
+          return file && fstat(file.get(), &s) == 0 && s.st_ino == region.inode;
+        };
+        // Renamed, deleted, or in another mount namespace: the executable is reachable all the same.
+        if (opens(region.name) || opens("/proc/" + std::to_string(raw(tracee.tid())) + "/exe")) {
           fileInode = region.inode;
           fileBlob = trace_->addProgram(file.get());
           fileSize = static_cast<uint64_t>(s.st_size);
@@ -483,7 +482,7 @@ std::vector<Recording::ImageFile> Recording::captureImage(Task& task, const std:
 
   auto event = beginEvent(task);
   auto exec = event.initExec();
-  exec.setPath(path.empty() ? executableOf(tracee.tid(), program_) : path);
+  exec.setPath(path);
   auto setTexts = [](auto list, const std::vector<std::string>& from) {
     for (unsigned i = 0; i < from.size(); ++i) list.set(i, from[i]);
   };

@@ -232,7 +232,6 @@ void Tracee::forgetPages() {
 }
 
 bool Tracee::read(Address from, void* to, uint64_t size) {
-  constexpr uint64_t kSmall = 512;
   const uint64_t page = pageFloor(from.value);
   if (size == 0) return true;
   if (!written_.empty() && from >= writtenAt_ && size <= written_.size() &&
@@ -240,13 +239,13 @@ bool Tracee::read(Address from, void* to, uint64_t size) {
     memcpy(to, written_.data() + (from - writtenAt_), size);
     return true;
   }
-  if (size > kSmall || pageFloor(from.value + size - 1) != page || page == 0)
+  if (size > kPageSize || pageFloor(from.value + size - 1) != page || page == 0)
     return readUncached(from, to, size);
   return readCached(page, from, to, size);
 }
 
 bool Tracee::readCached(uint64_t page, Address from, void* to, uint64_t size) {
-  if (!pages_) pages_ = std::make_unique<CachedPage[]>(kCachedPages);
+  if (!pages_) pages_ = std::unique_ptr<CachedPage[]>(new CachedPage[kCachedPages]);
   CachedPage* found = nullptr;
   for (size_t i = 0; i < kCachedPages; ++i)
     if (pages_[i].address == page) found = &pages_[i];

@@ -158,7 +158,7 @@ class Tracee : public syscalls::MemoryAccess {
   // What was written last, which the trace often wants back.
   Address writtenAt_;
   std::vector<uint8_t> written_;
-  static constexpr size_t kCachedPages = 4;
+  static constexpr size_t kCachedPages = 12;  // as many as an exec looks at
   std::unique_ptr<CachedPage[]> pages_;
   size_t nextPage_ = 0;
   bool pagesInUse_ = false;

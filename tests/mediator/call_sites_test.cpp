@@ -42,7 +42,8 @@ TEST_P(OfFile, EachSiteHasItsInstructionAndItsOwnRoom) {
       EXPECT_GE(site.before + 2u + site.behind, CallSite::kJump);
     }
     const uint64_t jump = jumpAt(site);
-    for (uint64_t at = jump; at < jump + CallSite::kJump; ++at)
+    const uint64_t end = site.padding == 0 ? site.offset + 2 + site.behind : jump + CallSite::kJump;
+    for (uint64_t at = jump; at < end; ++at)
       EXPECT_TRUE(changed.insert(at).second) << at;
     if (site.padding != 0) {
       EXPECT_TRUE(changed.insert(site.offset).second);
@@ -74,6 +75,11 @@ TEST(CallSites, TheCallsThatProgramsMakeMostAreFound) {
   for (uint64_t number :
        {uint64_t{SYS_read}, uint64_t{SYS_newfstatat}, uint64_t{CallSite::kCounter}})
     EXPECT_TRUE(has(loader, number)) << number;
+}
+
+TEST(CallSites, CountersOfLargeFunctionsAreFound) {
+  const std::vector<CallSite> loader = findCallSites(contentOf(kLoader));
+  EXPECT_TRUE(std::any_of(loader.begin(), loader.end(), [](const CallSite& site) { return site.behind != 0; }));
 }
 
 TEST(CallSites, AnyBytesAreTaken) {

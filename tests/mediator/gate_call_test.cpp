@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <string>
+#include <utility>
 
 #include "mediator/gate_patch.h"
 #include "recorder/gate/gate.h"
@@ -180,7 +183,7 @@ TEST_F(GateCall, LeavesWhatTheKernelLeaves) {
 
 TEST_F(GateCall, AJumpInPlaceLoadsTheNumberToo) {
   const uint64_t instruction = reinterpret_cast<uint64_t>(code_) + 256 + 5;
-  write(patchOf({0, 5, 0, SYS_getpid}, instruction, 1, {code_ + 256, 5}));
+  write(patchOf({0, 5, 0, 0, SYS_getpid}, instruction, 1, {code_ + 256, 5}));
   const State state = run(code_ + 256, 0, {});
   EXPECT_EQ(state.rax, static_cast<uint64_t>(getpid()));
   EXPECT_EQ(state.rcx, instruction + 2);
@@ -290,6 +293,96 @@ TEST_F(GateCall, CountersAreLoggedAndReplayed) {
   const State again = run(code_ + 512, 0x1111, {});
   EXPECT_EQ(again.rax, state.rax);
   EXPECT_EQ(again.rdx, state.rdx);
+}
+
+TEST_F(GateCall, ACounterInPlaceRunsWhatStoodBehindIt) {
+  uint8_t* const site = code_ + 768;
+  // rdtsc; shl $32, %rdx; or %rdx, %rax; jmp *%rbp
+  const uint8_t code[] = {0x0f, 0x31, 0x48, 0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0xff, 0xe5};
+  memcpy(site, code, sizeof code);
+  constexpr uint8_t kBehind = 7;
+  write(patchOf({0, 0, kBehind, 0, CallSite::kCounter}, reinterpret_cast<uint64_t>(site), 3,
+                {site + 2, kBehind}));
+  EXPECT_EQ(site[0], 0xff);
+  EXPECT_EQ(site[8], kInt3);
+  const State state = run(site, 0x1111, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(entry()->number, static_cast<uint32_t>(AIRR_GATE_RDTSC));
+  EXPECT_EQ(state.rax, static_cast<uint64_t>(entry()->result));
+  EXPECT_EQ(state.rsi, 2u);
+}
+
+TEST_F(GateCall, MapsMemoryThatIsNobodysAndNotExecutable) {
+  patchPadded();
+  data->protects = 1;
+  constexpr uint64_t kAnonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+  const auto none = static_cast<uint64_t>(-1);
+  const auto used = [this] { return std::exchange(data->log_used, 0u); };
+  const uint64_t at = run(code_, SYS_mmap, {0, 8192, PROT_READ | PROT_WRITE, kAnonymous, none, 0}).rax;
+  EXPECT_EQ(entry()->result, static_cast<int64_t>(at));
+  EXPECT_EQ(used(), sizeof(airr_gate_entry));
+  *reinterpret_cast<volatile char*>(at) = 1;
+  EXPECT_EQ(run(code_, SYS_mprotect, {at, 4096, PROT_READ}).rax, 0u);
+  EXPECT_EQ(used(), sizeof(airr_gate_entry));
+  EXPECT_EQ(run(code_, SYS_munmap, {at + 4096, 4096}).rax, 0u);
+  EXPECT_EQ(used(), sizeof(airr_gate_entry));
+  EXPECT_EQ(run(code_, SYS_brk, {0}).rax, reinterpret_cast<uint64_t>(sbrk(0)));
+  EXPECT_EQ(used(), sizeof(airr_gate_entry));
+  // For the mediator: code, what others see, a fixed place, what has been patched, generated code.
+  const uint64_t code =
+      run(code_, SYS_mmap, {0, 4096, PROT_READ | PROT_EXEC, kAnonymous, none, 0}).rax;
+  const uint64_t shared =
+      run(code_, SYS_mmap, {0, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, none, 0}).rax;
+  EXPECT_EQ(run(code_, SYS_mmap, {shared, 4096, PROT_READ, kAnonymous | MAP_FIXED, none, 0}).rax, shared);
+  data->patched_start = at - 4096, data->patched_end = at + 1;
+  EXPECT_EQ(run(code_, SYS_munmap, {at, 4096}).rax, 0u);
+  data->protects = 0;
+  EXPECT_EQ(run(code_, SYS_mprotect, {shared, 4096, PROT_NONE}).rax, 0u);
+  data->protects = 1;
+  EXPECT_EQ(run(code_, SYS_mprotect, {code, 4096, PROT_READ | PROT_EXEC}).rax, 0u);
+  EXPECT_EQ(used(), 0u);
+  munmap(reinterpret_cast<void*>(code), 4096);
+  munmap(reinterpret_cast<void*>(shared), 4096);
+}
+
+TEST_F(GateCall, MappingIsNotTakenFromTheLog) {
+  patchPadded();
+  data->mode = AIRR_GATE_REPLAY;
+  data->log_limit = 0;
+  const uint64_t at = run(code_, SYS_mmap,
+                          {0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, static_cast<uint64_t>(-1), 0})
+                          .rax;
+  EXPECT_EQ(munmap(reinterpret_cast<void*>(at), 4096), 0);
+}
+
+TEST_F(GateCall, AnswersWhatTheKernelIsNotAsked) {
+  patchPadded();
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_rseq, {0, 32, 0, 0}).rax), -ENOSYS);
+  EXPECT_EQ(entry()->number, static_cast<uint32_t>(SYS_rseq));
+  data->log_used = 0;
+  const std::string text = "execve /bin/true";
+  EXPECT_EQ(run(code_, AIRR_SYSCALL, {AIRR_NOTE_SPAWN, reinterpret_cast<uint64_t>(text.data()), text.size()}).rax,
+            0u);
+  EXPECT_EQ(entry()->in, text.size());
+  EXPECT_EQ(memcmp(entry() + 1, text.data(), text.size()), 0);
+  data->log_used = 0;
+  // A hand-over is the mediator's, whom this process has not.
+  EXPECT_EQ(static_cast<int64_t>(run(code_, AIRR_SYSCALL, {AIRR_NOTE_YIELD, 0, 0}).rax), -ENOSYS);
+  EXPECT_EQ(data->log_used, 0u);
+}
+
+TEST_F(GateCall, ReadsLimitsAndRandomBytes) {
+  patchPadded();
+  rlimit limit{}, logged{};
+  EXPECT_EQ(run(code_, SYS_prlimit64, {0, RLIMIT_STACK, 0, reinterpret_cast<uint64_t>(&limit)}).rax, 0u);
+  memcpy(&logged, entry() + 1, sizeof logged);
+  EXPECT_EQ(logged.rlim_max, limit.rlim_max);
+  data->log_used = 0;
+  uint8_t bytes[16];
+  EXPECT_EQ(run(code_, SYS_getrandom, {reinterpret_cast<uint64_t>(bytes), sizeof bytes, 0}).rax, sizeof bytes);
+  EXPECT_EQ(memcmp(entry() + 1, bytes, sizeof bytes), 0);
+  data->log_used = 0;
+  EXPECT_EQ(run(code_, SYS_prlimit64, {0, RLIMIT_STACK, reinterpret_cast<uint64_t>(&limit), 0}).rax, 0u);
+  EXPECT_EQ(data->log_used, 0u);
 }
 
 }  // namespace

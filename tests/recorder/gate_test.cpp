@@ -1,5 +1,6 @@
 #include "recorder/gate/gate.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -376,6 +377,12 @@ TEST_F(GateTest, CallsOutsideTheLogAreOrdinaryOnes) {
   EXPECT_NE(node, ~0u);
 }
 
+// In the vDSO that the kernel gave to this process.
+uint64_t kernelClock() {
+  void* const vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  return vdso == nullptr ? 0 : reinterpret_cast<uint64_t>(dlsym(vdso, "__vdso_clock_gettime"));
+}
+
 TEST_F(GateTest, NothingLeftBehindTellsRecordFromReplay) {
   alignas(16) std::array<int64_t, 2> out;
   const auto target = reinterpret_cast<uint64_t>(out.data());
@@ -416,6 +423,20 @@ TEST_F(GateTest, NothingLeftBehindTellsRecordFromReplay) {
     EXPECT_EQ(memcmp(&record, &stopped, sizeof(Remains)), 0);
     EXPECT_EQ(record.rdi, call.first);
     EXPECT_EQ(record.rcx | record.r8 | record.r9 | record.r10 | record.r11, 0u);
+
+    // The reading by the kernel's vDSO: nothing but its value may differ.
+    Remains byVdso{};
+    data->mode = AIRR_GATE_RECORD;
+    data->limit = AIRR_GATE_CLOCKS;
+    data->position = 0;
+    data->kernel_clock = kernelClock();
+    ASSERT_NE(data->kernel_clock, 0u);
+    probeCall(code, call.first, call.second, &byVdso);
+    data->kernel_clock = 0;
+    EXPECT_EQ(data->position, 1u);
+    EXPECT_GE(data->clocks[0].seconds, recorded[0]);
+    if (call.name == std::string_view("__vdso_time")) byVdso.rax = record.rax;
+    EXPECT_EQ(memcmp(&record, &byVdso, sizeof(Remains)), 0);
   }
 }
 
