@@ -71,7 +71,11 @@ class Finder {
     uint8_t behind = 0;
     while (behind + kSyscall < CallSite::kJump) {
       ZydisDecodedInstruction instruction;
-      if (!decode(at + kSyscall + behind, function.end, instruction) || !canMove(instruction)) return;
+      const uint64_t next = at + kSyscall + behind;
+      if (!decode(next, function.end, instruction)) return;
+      const bool leaFirst =
+          behind == 0 && isRipRelativeLea(elf_.bytes().subspan(next, instruction.length));
+      if (!leaFirst && !canMove(instruction)) return;
       behind = static_cast<uint8_t>(behind + instruction.length);
     }
     if (behind > CallSite::kMostMoved || at < claimedTo_) return;
@@ -189,6 +193,14 @@ class Finder {
     return site.behind != 0 ? site.offset + kSyscall + site.behind : site.before != 0 ? site.offset + 1 : 0;
   }
 
+  // Whether what stands before could be an instruction that goes on with a distance: CALL, JMP, Jcc,
+  // XBEGIN, or any with an address relative to itself, such as a LEA of a label.
+  static bool endsInDistance(const uint8_t* at) {
+    const uint8_t last = at[-1], before = at[-2];
+    return last == 0xe8 || last == 0xe9 || (before == 0x0f && (last & 0xf0) == 0x80) ||
+           (before == 0xc7 && last == 0xf8) || (last & 0xc7) == 0x05;
+  }
+
   // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of
   // a jump is taken for one, decoded or not.
   void dropTargets() {
@@ -205,7 +217,8 @@ class Finder {
     const uint8_t* const data = elf_.bytes().data();
     for (const Extent& code : elf_.code()) {
       // File and memory distances are the same inside one segment, where alone sites have code.
-      for (uint64_t at = code.start; at + 4 <= code.end; ++at) {
+      for (uint64_t at = code.start + 2; at + 4 <= code.end; ++at) {
+        if (!endsInDistance(data + at)) continue;
         int32_t distance;
         memcpy(&distance, data + at, sizeof distance);
         note(at + 4 + static_cast<uint64_t>(int64_t{distance}));
@@ -239,6 +252,11 @@ class Finder {
 };
 
 }  // namespace
+
+bool isRipRelativeLea(Bytes instruction) {
+  return instruction.size() == kLeaLength && (instruction[0] & 0xfb) == 0x48 && instruction[1] == 0x8d &&
+         (instruction[2] & 0xc7) == 0x05;
+}
 
 std::vector<CallSite> findCallSites(Bytes elfBytes) { return Finder(elfBytes).run(); }
 

@@ -32,6 +32,11 @@ struct CallSite {
   bool operator==(const CallSite&) const = default;
 };
 
+// LEA of an address relative to the instruction, into a register of 64 bits. It may be the first that
+// gives way behind a site: elsewhere it loads that address as a constant.
+constexpr size_t kLeaLength = 7;
+bool isRipRelativeLea(std::span<const uint8_t> instruction);
+
 // In order of offset. Empty for anything that is not an x86-64 ELF file with unwind data.
 std::vector<CallSite> findCallSites(std::span<const uint8_t> elfBytes);
 

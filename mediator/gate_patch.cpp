@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "recorder/gate/gate.h"
 #include "schema/unique_fd.h"
@@ -57,7 +58,21 @@ PatchedBytes trampolineOf(uint64_t at, uint64_t resume, std::span<const uint8_t>
   return std::move(code).done();
 }
 
-PatchedBytes counterTrampolineOf(uint64_t at, uint64_t resume, std::span<const uint8_t> behind) {
+// The instructions that stood at `address`, with the same effect elsewhere.
+void putMoved(Code& code, uint64_t address, std::span<const uint8_t> moved) {
+  if (moved.size() >= kLeaLength && isRipRelativeLea(moved.first(kLeaLength))) {
+    int32_t distance;
+    memcpy(&distance, moved.data() + 3, sizeof distance);
+    const uint8_t extended = (moved[0] & 4) != 0 ? 1 : 0;  // REX.R becomes REX.B
+    code.put({static_cast<uint8_t>(0x48 | extended), static_cast<uint8_t>(0xb8 | ((moved[2] >> 3) & 7))});
+    code.put64(address + kLeaLength + static_cast<uint64_t>(int64_t{distance}));  // movabs
+    moved = moved.subspan(kLeaLength);
+  }
+  code.put(moved);
+}
+
+PatchedBytes counterTrampolineOf(uint64_t at, uint64_t instruction, std::span<const uint8_t> behind) {
+  const uint64_t resume = instruction + kSiteLength + behind.size();
   Code code(at);
   constexpr uint8_t kLea = 7, kJump = 5, kTrap = 1;
   code.put({0x48, 0x8d, 0x15});  // lea done(%rip), %rdx
@@ -67,7 +82,7 @@ PatchedBytes counterTrampolineOf(uint64_t at, uint64_t resume, std::span<const u
   code.put({0xe9});  // jmp gate_counter
   code.putDistanceTo(AIRR_GATE_COUNTER);
   code.put({kInt3});  // plain
-  code.put(behind);   // done
+  putMoved(code, instruction + kSiteLength, behind);  // done
   code.put({0xff, 0x25});  // jmp *resume(%rip)
   code.put32(0);
   code.put64(resume);
@@ -106,7 +121,7 @@ std::vector<PatchedBytes> patchOf(const CallSite& site, uint64_t instruction, ui
   const uint64_t at = AIRR_GATE_TRAMPOLINES + uint64_t{trampoline} * AIRR_GATE_TRAMPOLINE_SIZE;
   std::vector<PatchedBytes> patch;
   patch.push_back(site.number == CallSite::kCounter
-                      ? counterTrampolineOf(at, instruction + kSiteLength + site.behind, moved)
+                      ? counterTrampolineOf(at, instruction, moved)
                       : trampolineOf(at, instruction + kSiteLength, moved));
   Code jump(jumpOf(site, instruction));
   jump.put({0xff, 0x24, 0x25});  // jmp *address

@@ -153,7 +153,7 @@ void Recording::launch() {
                      .durability = options_.powerSafe ? Durability::kPower : Durability::kProcess,
                      .witness = options_.witness});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
-    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls3");
+    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls4");
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;

@@ -311,6 +311,18 @@ TEST_F(GateCall, ACounterInPlaceRunsWhatStoodBehindIt) {
   EXPECT_EQ(state.rsi, 2u);
 }
 
+TEST_F(GateCall, AnAddressBehindACounterStaysWhatItWas) {
+  uint8_t* const site = code_ + 896;
+  // rdtsc; lea 0x100(%rip), %r9; jmp *%rbp
+  const uint8_t code[] = {0x0f, 0x31, 0x4c, 0x8d, 0x0d, 0, 1, 0, 0, 0xff, 0xe5};
+  memcpy(site, code, sizeof code);
+  write(patchOf({0, 0, kLeaLength, 0, CallSite::kCounter}, reinterpret_cast<uint64_t>(site), 4,
+                {site + 2, kLeaLength}));
+  const State state = run(site, 0, {});
+  EXPECT_EQ(data->log_used, sizeof(airr_gate_entry));
+  EXPECT_EQ(state.r9, reinterpret_cast<uint64_t>(site) + 9 + 0x100);
+}
+
 TEST_F(GateCall, MapsMemoryThatIsNobodysAndNotExecutable) {
   patchPadded();
   data->protects = 1;
