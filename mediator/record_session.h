@@ -18,6 +18,8 @@ struct RecordOptions {
   std::string witness;               // file or URL (recorder/witness.h), or empty
   bool pin = true;                   // all tracees and the mediator on one core
   std::string policy = "observe";    // a stock policy's name, or a file
+  std::string approveCommand;        // that answers for the human (approver.h), or empty
+  bool awaitApproval = false;        // wait for `airr approve` also without a terminal
 };
 
 // Returns the wait status of the program (waitpid(2)).

@@ -52,7 +52,10 @@ std::string realPath(const std::string& path) {
 
 }  // namespace
 
-Recording::Recording(const RecordOptions& options) : options_(options) {}
+Recording::Recording(const RecordOptions& options)
+    : options_(options),
+      approver_({approvalsPath(), options.approveCommand, options.awaitApproval},
+                [this](pid_t process) { return tasks_.contains(process); }) {}
 
 Recording::~Recording() = default;
 

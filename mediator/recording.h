@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "mediator/approver.h"
 #include "mediator/enforcement.h"
 #include "mediator/facts/call_actions.h"
 #include "mediator/facts/host_names.h"
@@ -127,7 +128,8 @@ class Recording {
   struct Subject;
   bool decide(Task&);
   bool decideExec(Task&, Subject&);
-  schema::Decision::Approved approval(const Subject&, const policies::Decision&, const std::string& reason);
+  schema::Decision::Approved approval(const Subject&, const policies::Decision&, const std::string& reason,
+                                      std::string& by);
   bool decideMessages(Task&, Subject&);
   static std::string describeMessageName(Task&, const msghdr&);
   bool judge(Task&, Subject&);
@@ -246,6 +248,7 @@ class Recording {
   facts::HostNames hostNames_;
   NameSockets nameSockets_;
   std::unordered_set<uint64_t> greeted_;  // connections whose first bytes were decided on, by inode
+  Approver approver_;
   std::map<Digest, SteadyTime> approvals_;  // of actions as they were shown: until when they hold
   std::string program_;
   std::unique_ptr<TraceWriter> trace_;

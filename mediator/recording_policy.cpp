@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "mediator/approval.h"
 #include "mediator/recording_subject.h"
 #include "mediator/socket_address.h"
 #include "mediator/socket_path.h"
@@ -465,17 +464,17 @@ bool Recording::judge(Task& task, Subject& subject) {
   // A program runs read-only; a write does not.
   const bool cannotWrite = decision.verdict == Verdict::kReadOnly && task.model->authority != Authority::kExecute;
   if (cannotWrite) runs = false;
-  std::string reason;
+  std::string reason, by;
   if (forbidden != nullptr) {
     reason = std::string("the floor forbids it: ") + forbidden;
   } else if (decision.verdict != Verdict::kAllow) {
     reason = enforcement_->policy().reason(decision);
   }
   if (runs && decision.verdict == Verdict::kApprove) {
-    approved = approval(subject, decision, reason);
+    approved = approval(subject, decision, reason, by);
     runs = approved == schema::Decision::Approved::YES || approved == schema::Decision::Approved::EARLIER;
     if (approved == schema::Decision::Approved::NO_ANSWER) reason += " (nobody answered)";
-    if (approved == schema::Decision::Approved::NO) reason += " (denied at the terminal)";
+    if (approved == schema::Decision::Approved::NO) reason += " (denied by " + by + ")";
   }
   const int error = forbidden != nullptr ? EPERM : cannotWrite ? EROFS : decision.error;
   bool killed = false;
@@ -502,6 +501,7 @@ bool Recording::judge(Task& task, Subject& subject) {
     }
     record.setError(runs ? 0 : error);
     record.setApproved(approved);
+    if (!by.empty()) record.setAnsweredBy(by);
     policies::setDigest(record);
     trace_->commit(Digested::kAlone);
   }
@@ -519,21 +519,22 @@ bool Recording::judge(Task& task, Subject& subject) {
   return false;
 }
 
-// Asks for an approval, which is bound to exactly these actions and to the executable that asks.
+// Asks for an approval, which is bound to exactly these actions and to the executable that asks. `by`:
+// who answered.
 schema::Decision::Approved Recording::approval(const Subject& subject, const Decision& decision,
-                                               const std::string& reason) {
-  std::string actions;
+                                               const std::string& reason, std::string& by) {
+  ApprovalRequest request{options_.tracePath, reason, {}, decision.approval.timeout};
   for (unsigned i = 0; i < subject.actions.count; ++i)
-    actions += policies::describe(subject.actions.action[i], enforcement_->policy()) + "\n";
-  const Digest digest = sha256({reinterpret_cast<const uint8_t*>(actions.data()), actions.size()});
-  const auto now = steadyNow();
+    request.actions.push_back(actionText(subject.actions.action[i], enforcement_->policy()));
+  const Digest digest = request.digest();
   if (const auto known = approvals_.find(digest); known != approvals_.end()) {
-    if (now < known->second) return schema::Decision::Approved::EARLIER;
+    if (steadyNow() < known->second) return schema::Decision::Approved::EARLIER;
     approvals_.erase(known);
   }
-  actions.pop_back();
   trace_->flush();
-  switch (askAtTerminal(reason + "\nairr: " + actions, decision.approval.timeout)) {
+  const Answered answered = approver_.ask(request);
+  by = answered.by;
+  switch (answered.answer) {
     case Answer::kYes:
       if (decision.approval.expires.count() > 0)
         approvals_[digest] = steadyNow() + decision.approval.expires;

@@ -2,12 +2,22 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
 
 #include "recorder/blob_cache.h"
 #include "recorder/http.h"
 #include "recorder/keys.h"
 
 namespace airr {
+
+std::string approvalsPath() {
+  for (const auto& [variable, rest] : {std::pair("XDG_DATA_HOME", "/airr/approvals"),
+                                       std::pair("HOME", "/.local/share/airr/approvals")}) {
+    const char* base = std::getenv(variable);
+    if (base != nullptr && *base == '/') return std::string(base) + rest;
+  }
+  return {};
+}
 
 std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std::string& witness) {
   using Kind = GuardedPlace::Kind;
@@ -28,6 +38,9 @@ std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std:
   }
   if (!witness.empty() && !isUrl(witness)) {
     places.push_back({Kind::kFile, absolute(witness), "the witness"});
+  }
+  if (const std::string approvals = approvalsPath(); !approvals.empty()) {
+    places.push_back({Kind::kTree, approvals, "the approvals"});
   }
   if (const std::string cache = BlobCache::defaultPath(); !cache.empty()) {
     places.push_back({Kind::kTree, absolute(cache), "the cache of contents"});

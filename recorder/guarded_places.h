@@ -23,6 +23,10 @@ struct GuardedPlace {
   const char* what;  // for messages
 };
 
+// Where sessions of this user that ask for approvals have a socket, each named after its mediator's
+// process; empty if there is no place for it.
+std::string approvalsPath();
+
 // `witness`: as TraceOptions has it.
 std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std::string& witness);
 

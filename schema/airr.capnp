@@ -230,6 +230,7 @@ struct Decision {
   error @3 :Int32;               # errno that the task got instead; 0: the call was made
   approved @4 :Approved;
   digest @5 :Data;
+  answeredBy @6 :Text;           # "terminal", "airr approve", "command"
 
   enum Verdict { allow @0; readOnly @1; approve @2; restricted @3; blocked @4; }
   enum Approved { notAsked @0; yes @1; no @2; noAnswer @3; earlier @4; }

@@ -195,11 +195,13 @@ json decisionJson(schema::Decision::Reader decision) {
     if (action.getOtherPath().size() != 0)
       actions.back()["otherPath"] = jsonText(action.getOtherPath().cStr());
   }
-  return {{"kind", "decision"},
-          {"syscall", syscallName(decision.getSyscall())},
-          {"verdict", verdictName(decision.getVerdict())},
-          {"error", decision.getError()},
-          {"actions", std::move(actions)}};
+  json object = {{"kind", "decision"},
+                 {"syscall", syscallName(decision.getSyscall())},
+                 {"verdict", verdictName(decision.getVerdict())},
+                 {"error", decision.getError()},
+                 {"actions", std::move(actions)}};
+  if (decision.hasAnsweredBy()) object["answeredBy"] = jsonText(decision.getAnsweredBy().cStr());
+  return object;
 }
 
 std::string patchedPlaces(capnp::List<schema::MemoryWrite>::Reader pieces) {

@@ -32,6 +32,8 @@ struct Options {
   std::string policy;
   std::string durability = "process";
   std::string witness;
+  std::string approveCommand;
+  bool awaitApproval = false;
 };
 
 std::string shimFor(const Options& options) {
@@ -131,6 +133,11 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
   app.add_option("--policy", options->policy,
                  "Policy that decides: a stock one (airr policy list), or a file")
       ->type_name("NAME|FILE");
+  app.add_option("--approve-command", options->approveCommand,
+                 "Shell command that is asked for approvals: JSON on its input; status 0 is yes")
+      ->type_name("COMMAND");
+  app.add_flag("--await-approval", options->awaitApproval,
+               "Without a terminal, wait for 'airr approve' (else there is nobody to ask)");
   app.add_flag("--no-pin", options->noPin,
                "Let the session use all CPUs (it stops faster when kept on one)");
   app.add_option(
@@ -163,7 +170,9 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
                                .powerSafe = options->durability == "power",
                                .witness = options->witness,
                                .pin = !options->noPin,
-                               .policy = policy}));
+                               .policy = policy,
+                               .approveCommand = options->approveCommand,
+                               .awaitApproval = options->awaitApproval}));
   };
 }
 

@@ -17,6 +17,7 @@ import shutil
 import sys
 
 import cases
+import check_approve
 import check_command
 import check_evidence
 import check_judge
@@ -29,6 +30,7 @@ from session import Failure, Place, Skip, check, compare, shown
 
 SKIPPED = 77
 CHECKS = {
+    **check_approve.CHECKS,
     **check_command.CHECKS,
     **check_evidence.CHECKS,
     **check_judge.CHECKS,
