@@ -1,6 +1,7 @@
 #include "policies/glob.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace airr::policies {
 namespace {
@@ -60,6 +61,16 @@ Glob::Glob(std::string_view pattern) {
     if (part == "**" && !components_.empty() && components_.back().any) return;
     components_.push_back({std::string(part), part.find_first_of("*?[") == kNone, part == "**"});
   });
+  std::string run;
+  bool inRun = false;
+  for (const Component& component : components_) {
+    if (!component.literal) {
+      inRun = false;
+      continue;
+    }
+    run = std::exchange(inRun, true) ? run + '/' + component.text : component.text;
+    if (run.size() > literal_.size()) literal_ = run;
+  }
 }
 
 bool Glob::matches(const Component& component, std::string_view text) {
@@ -98,6 +109,7 @@ bool Glob::matches(const Component& component, std::string_view text) {
 
 bool Glob::matches(std::string_view text) const {
   const Component& last = components_.back();
+  if (last.any && text.find(literal_) == kNone) return false;
   if (!last.any) {  // most are told apart by their last component
     const size_t slash = text.rfind('/');
     if (!matches(last, slash == kNone ? text : text.substr(slash + 1))) return false;

@@ -28,6 +28,7 @@ class Glob {
   static bool matches(const Component& component, std::string_view text);
 
   std::vector<Component> components_;
+  std::string literal_;  // what every text that matches contains: the longest run of literal components
 };
 
 }  // namespace airr::policies

@@ -28,11 +28,13 @@ void TraceSteps::extract(StepPiece& piece) const {
   for (uint32_t i = 0; i < frame.count; ++i) {
     const size_t words = messageSize(rest);
     if (words == 0) throw malformed(i, "it is not whole");
-    try {
-      capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
-      piece.list.add(frame.firstEvent + i, message.getRoot<schema::Event>());
-    } catch (const kj::Exception& exception) {
-      throw malformed(i, exception.getDescription().cStr());
+    if (!facts::StepList::isPassedOver(frame.words.subspan(frame.words.size() - rest.size(), words))) {
+      try {
+        capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
+        piece.list.add(frame.firstEvent + i, message.getRoot<schema::Event>());
+      } catch (const kj::Exception& exception) {
+        throw malformed(i, exception.getDescription().cStr());
+      }
     }
     rest = rest.slice(words, rest.size());
   }

@@ -1,6 +1,5 @@
 #include "replayer/trace_reader.h"
 
-#include <cstring>
 #include <utility>
 
 #include "replayer/trace_reader_blobs.h"
@@ -44,8 +43,8 @@ class TraceReader::Impl {
         if (!frames_->next(blobs_)) return false;
       } while (frames_->events().size() == 0);
       const auto events = frames_->events();
-      frame.words.resize(events.size());
-      std::memcpy(frame.words.data(), events.begin(), events.size() * sizeof(capnp::word));
+      frames_->swapRoom(frame.room);
+      frame.words = {frame.room.words.get(), events.size()};
       frame.firstEvent = eventNumber_ + 1;
       frame.count = frames_->eventCount();
       eventNumber_ += frame.count;

@@ -32,6 +32,12 @@ struct TraceHead {
   friend bool operator==(const TraceHead&, const TraceHead&) = default;
 };
 
+// Memory for a frame's events, which goes from hand to hand.
+struct EventRoom {
+  std::unique_ptr<uint64_t[]> words;
+  size_t capacity = 0;  // words
+};
+
 class TraceReader {
  public:
   // Opens and checks the header. Without a key store (nullptr) tags are not checked, and
@@ -44,10 +50,11 @@ class TraceReader {
 
   // The next event in the order of the file, or nothing at the end.
   std::optional<schema::Event::Reader> next();
-  // A whole frame of events, for who wants to look at them elsewhere: a copy, verified as with next().
-  // False at the end. Not to be mixed with next().
+  // A whole frame of events, for who wants to look at them elsewhere, verified as with next(): it is the
+  // caller's, whose room for the next one it can be. False at the end. Not to be mixed with next().
   struct EventFrame {
-    std::vector<uint64_t> words;  // Cap'n Proto messages, one behind the other
+    EventRoom room;
+    std::span<const uint64_t> words;  // of it: Cap'n Proto messages, one behind the other
     uint64_t firstEvent = 0;      // number of the first
     uint32_t count = 0;
   };

@@ -79,16 +79,17 @@ void FrameReader::authenticate() {
 void FrameReader::readEvents() {
   const FrameHeader& header = frame_.header;
   const size_t words = header.rawSize / sizeof(capnp::word);
-  if (words > rawCapacity_) {
-    rawCapacity_ = std::max<size_t>(words, 2 * rawCapacity_);
-    raw_.reset(new capnp::word[rawCapacity_]);
+  if (words > raw_.capacity) {
+    const size_t capacity = std::max<size_t>(words, 2 * raw_.capacity);
+    raw_.words.reset(new uint64_t[capacity]);
+    raw_.capacity = capacity;
   }
-  const std::span<uint8_t> raw(reinterpret_cast<uint8_t*>(raw_.get()), header.rawSize);
+  const std::span<uint8_t> raw(reinterpret_cast<uint8_t*>(raw_.words.get()), header.rawSize);
   if (!decompressor_.decompress(header.encoding, scanner_.fetch(frame_.body, header.bodySize),
                                 raw)) {
     throw tampered("its content cannot be decompressed");
   }
-  events_ = kj::arrayPtr(raw_.get(), words);
+  events_ = kj::arrayPtr(reinterpret_cast<const capnp::word*>(raw_.words.get()), words);
 }
 
 void FrameReader::readBlob(TraceBlobs& blobs) {

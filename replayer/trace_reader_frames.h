@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "recorder/epoch.h"
@@ -33,6 +34,11 @@ class FrameReader {
 
   // Events of the frame that was read last, if it has any. Valid until next().
   kj::ArrayPtr<const capnp::word> events() const { return events_; }
+  // Gives away what they lie in, at its beginning, for another room.
+  void swapRoom(EventRoom& room) {
+    std::swap(room, raw_);
+    events_ = nullptr;
+  }
   uint32_t eventCount() const { return frame_.header.eventCount; }
   // An Error kTampered about that frame.
   Error tampered(const std::string& why) const;
@@ -70,8 +76,7 @@ class FrameReader {
   Position restart_;  // before the events frame that began the current zstd frame
 
   ScannedFrame frame_;  // that is being read, or was read last
-  std::unique_ptr<capnp::word[]> raw_;
-  size_t rawCapacity_ = 0;
+  EventRoom raw_;
   kj::ArrayPtr<const capnp::word> events_;
   EventDecompressor decompressor_;
 };

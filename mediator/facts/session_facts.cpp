@@ -449,7 +449,7 @@ class SessionFacts::Impl {
 
   void emit(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
             std::string_view path, std::string_view other, int64_t result, const Step* image) {
-    kept_.clear();
+    if (!kept_.empty()) kept_.clear();
     if (emitDecided(number, task, event, call, result, image)) return;
     Deed& deed = deedOf(number, task, event, call, result);
     CallFacts facts;
@@ -492,6 +492,7 @@ class SessionFacts::Impl {
   // were decided on more than once. False: there is no such record.
   bool emitDecided(uint32_t number, Task& task, uint64_t event, const syscalls::Call& call,
                    int64_t result, const Step* image) {
+    if (task.decisions.empty()) return false;
     const auto decisions = std::exchange(task.decisions, {});
     bool some = false;
     for (const auto& words : decisions) {

@@ -1,6 +1,7 @@
 #include "mediator/facts/step.h"
 
 #include <capnp/message.h>
+#include <capnp/schema.h>
 #include <capnp/serialize.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 
 #include "mediator/facts/call_actions.h"
 #include "mediator/facts/host_names.h"
@@ -47,6 +49,50 @@ const std::array<Use, kSyscalls>& uses() {
   }();
   return table;
 }
+
+// Where an event's struct has what tells the kind of event, and the number of a call.
+struct EventLayout {
+  uint32_t kind, number;  // in units of 16 bits
+  uint32_t call;          // pointer
+  EventLayout() {
+    const auto event = capnp::Schema::from<schema::Event>();
+    kind = event.getProto().getStruct().getDiscriminantOffset();
+    call = event.getFieldByName("syscall").getProto().getSlot().getOffset();
+    number = capnp::Schema::from<schema::Syscall>().getFieldByName("number").getProto().getSlot().getOffset();
+  }
+};
+
+// A struct in the one segment of a message (capnproto.org/encoding.html). All is checked against the segment.
+class RawStruct {
+ public:
+  // What the pointer at word `at` of the segment leads to, if it is a struct that lies in the segment.
+  static std::optional<RawStruct> at(std::span<const uint64_t> segment, size_t at) {
+    if (at >= segment.size()) return std::nullopt;
+    const uint64_t pointer = segment[at];
+    if (pointer == 0 || (pointer & 3) != 0) return std::nullopt;
+    const int64_t start = static_cast<int64_t>(at) + 1 + (static_cast<int32_t>(pointer) >> 2);
+    RawStruct found;
+    found.dataWords_ = pointer >> 32 & 0xffff;
+    found.pointers_ = pointer >> 48;
+    if (start < 0 || static_cast<uint64_t>(start) > segment.size() ||
+        segment.size() - static_cast<uint64_t>(start) < found.dataWords_ + found.pointers_)
+      return std::nullopt;
+    found.segment_ = segment;
+    found.start_ = static_cast<size_t>(start);
+    return found;
+  }
+  uint16_t value(uint32_t offset) const {
+    return offset / 4 < dataWords_ ? static_cast<uint16_t>(segment_[start_ + offset / 4] >> offset % 4 * 16) : 0;
+  }
+  std::optional<RawStruct> structure(uint32_t pointer) const {
+    if (pointer >= pointers_) return std::nullopt;
+    return at(segment_, start_ + dataWords_ + pointer);
+  }
+
+ private:
+  std::span<const uint64_t> segment_;
+  size_t start_ = 0, dataWords_ = 0, pointers_ = 0;
+};
 
 // The first output of the call that holds bytes, if it is short.
 capnp::Data::Reader outputOf(schema::Syscall::Reader call, size_t most) {
@@ -97,6 +143,29 @@ std::string_view StepList::keep(const void* bytes, size_t size) {
   void* to = allocate(size);
   std::memcpy(to, bytes, size);
   return {static_cast<const char*>(to), size};
+}
+
+bool StepList::isPassedOver(std::span<const uint64_t> message) {
+  static const EventLayout layout;
+  // One segment: 0, and its size.
+  if (message.empty() || message[0] != (message.size() - 1) << 32) return false;
+  const auto event = RawStruct::at(message.subspan(1), 0);
+  if (!event) return false;
+  switch (event->value(layout.kind)) {
+    case schema::Event::SYSCALL: {
+      const auto call = event->structure(layout.call);
+      if (!call) return false;
+      const uint16_t number = call->value(layout.number);
+      return number >= kSyscalls || uses()[number] == Use::kNone;
+    }
+    case schema::Event::EXEC:
+    case schema::Event::TASK_EXIT:
+    case schema::Event::DECISION:
+    case schema::Event::POLICY:
+      return false;
+    default:
+      return true;
+  }
 }
 
 void StepList::add(uint64_t number, schema::Event::Reader event) {

@@ -40,6 +40,9 @@ struct Step {
 
 class StepList {
  public:
+  // Whether a message (as in a stream, whole) is surely an event without a step: a look at its first
+  // words, which spares a reader. False for one that is not laid out as usual.
+  static bool isPassedOver(std::span<const uint64_t> message);
   // Adds the event's step if it has one.
   void add(uint64_t number, schema::Event::Reader event);
   void clear();
