@@ -226,6 +226,7 @@ struct Task {
   std::chrono::nanoseconds forceAfter{0};  // of running without a stop
 
   uint64_t signalMask = 0;
+  std::vector<uint64_t> affinity;  // that the task is told it has; empty: the session's
 
   int exitStatus = 0;               // of its exit stop
   std::vector<uint64_t> exitWords;  // that the kernel changes when it ends

@@ -163,6 +163,7 @@ class Recording {
   static std::vector<CallTest> notifiedCalls(bool policyDecides);
   bool answerHere(Task&);
   bool answerScheduling(Task&);
+  bool answerAffinity(Task&);
   bool answerIdentity(Task&);
   bool answerTime(Task&);
   bool answerSignals(Task&);

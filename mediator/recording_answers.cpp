@@ -123,7 +123,6 @@ bool Recording::answerPredictable(Task& task) {
 }
 
 bool Recording::answerScheduling(Task& task) {
-  const uint64_t* a = task.call.arguments;
   switch (task.call.number) {
     case SYS_sched_yield: {
       answer(task, 0, Syscall::Handling::MEDIATOR);
@@ -140,17 +139,36 @@ bool Recording::answerScheduling(Task& task) {
       }
       return true;
     }
-    case SYS_sched_getaffinity: {
-      const uint64_t size = affinity_.size() * sizeof(uint64_t);
-      if (size == 0 || a[1] < size || (a[1] & 7) != 0) return false;  // the kernel's EINVAL
-      return task.tracee.write({a[2]}, affinity_.data(), size) &&
-             answerWith(task, static_cast<int64_t>(size));
-    }
+    case SYS_sched_getaffinity:
     case SYS_sched_setaffinity:
-      // Tracees stay where the mediator pinned them; they are told that it worked.
-      return !affinity_.empty() && answerWith(task, 0);
+      return !affinity_.empty() && answerAffinity(task);
     default: return false;
   }
+}
+
+// Tracees stay where the mediator pinned them. They are told what they asked for, of the CPUs that the
+// session has (kernel/sched/syscalls.c, sched_setaffinity and sched_getaffinity).
+bool Recording::answerAffinity(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  const auto tid = static_cast<pid_t>(a[0]);
+  // Other numbers than the mediator's are only told apart where they are the same.
+  const bool own = tid == 0 || !task.process->plain;
+  const auto found = tasks_.find(own ? raw(task.tracee.tid()) : tid);
+  const uint64_t size = affinity_.size() * sizeof(uint64_t);
+  if (task.call.number == SYS_sched_getaffinity) {
+    if (found == tasks_.end() || a[1] < size || (a[1] & 7) != 0) return false;  // the kernel's to answer
+    const std::vector<uint64_t>& asked = found->second->affinity;
+    return task.tracee.write({a[2]}, (asked.empty() ? affinity_ : asked).data(), size) &&
+           answerWith(task, static_cast<int64_t>(size));
+  }
+  std::vector<uint64_t> wanted(affinity_.size());
+  if (!task.tracee.read({a[2]}, wanted.data(), std::min(a[1], size))) return answerWith(task, -EFAULT);
+  if (found == tasks_.end()) return answerWith(task, tid < 0 || (kill(tid, 0) != 0 && errno == ESRCH) ? -ESRCH : -EPERM);
+  uint64_t any = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) any |= wanted[i] &= affinity_[i];
+  if (any == 0) return answerWith(task, -EINVAL);
+  found->second->affinity = std::move(wanted);
+  return answerWith(task, 0);
 }
 
 // Attributes of the address space that would keep an unprivileged mediator from reading it, and

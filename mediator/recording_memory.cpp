@@ -14,6 +14,7 @@
 #include "mediator/memory_map.h"
 #include "mediator/program_sites.h"
 #include "mediator/recording.h"
+#include "recorder/frame.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
 #include "schema/unique_fd.h"
@@ -109,6 +110,12 @@ bool Recording::prepareMapping(Task& task) {
     const OpenFile* file = openFile(task, static_cast<int>(a[4]));
     if (file != nullptr && !file->fd && file->kind != OpenFile::Kind::kZeroDevice) {
       refuse(task, ENODEV, "maps a device");
+      return false;
+    }
+    struct stat s {};
+    if (file != nullptr && file->fd && fstat(file->fd.get(), &s) == 0 &&
+        static_cast<uint64_t>(s.st_size) > kMaxBlob) {
+      refuse(task, ENOMEM, "maps a file that is too large for a trace");
       return false;
     }
   }

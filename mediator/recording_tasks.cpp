@@ -225,6 +225,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     joinSpace(child, space);
   }
   child.signalMask = task.signalMask;
+  child.affinity = task.affinity;
   if (request.flags & CLONE_CHILD_CLEARTID) child.clearChildTid = request.childTid;
 
   // But for vfork, whose parent sleeps, the call's result is known: no further stop.

@@ -1,0 +1,153 @@
+#!/usr/bin/python3 -B
+"""Fidelity at scale: foreign test programs give under `airr record` what they give natively, and replay.
+
+  tests/soak/soak.py --airr build/tools/airr [--json result.json] cpython [TEST…]
+  tests/soak/soak.py --airr build/tools/airr [--json result.json] stress [STRESSOR…]
+
+cpython: regression tests of libpython3.11-testsuite, each test case's outcome compared.
+stress: the stressors of stress-ng's classes that end well natively here, two seconds each.
+
+Each item runs natively, then recorded, then replayed. Items that native runs do not pass are left
+out, by name. The last line says how many of how many did; the exit status is 0 if all did.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+PYTHON = "/usr/bin/python3"
+CPYTHON = """
+    test_os test_subprocess test_threading test_asyncio test_socket test_signal test_multiprocessing_fork
+    test_sqlite3 test_ssl test_mmap test_fcntl test_pty test_select test_selectors test_poll test_epoll
+    test_tempfile test_shutil test_pathlib test_posix test_time test_random test_uuid test_hashlib test_io
+    test_fork1 test_wait3 test_wait4 test_popen test_thread test_threadsignals test_eintr test_tarfile
+    test_zipfile test_concurrent_futures test_resource test_glob test_file test_fileio test_pwd
+""".split()
+CLASSES = ("cpu", "filesystem", "io", "pipe", "os", "scheduler", "signal")
+STATUS_DIVERGED = 120  # docs/exit-codes.md
+OUTCOME = re.compile(r"^(test\w+) \(([\w.]+)\).*?\.\.\. (?:.*?)(ok|FAIL|ERROR|skipped|expected failure)\b", re.M)
+
+
+class Item:
+    def __init__(self, name, command, seconds, outcomes=None):
+        self.name, self.command, self.seconds = name, command, seconds
+        self.outcomes = outcomes  # of an output: what has to be the same; None: the status is all
+
+
+def python_outcomes(output):
+    return {f"{case}.{name}": outcome for name, case, outcome in OUTCOME.findall(output)}
+
+
+def cpython_items(names):
+    for name in names or CPYTHON:
+        command = [PYTHON, "-B", "-m", "test", "-v", "--timeout", "600", "-u", "none", name]
+        yield Item(name, command, 900, python_outcomes)
+
+
+def stressors():
+    names = []
+    for kind in CLASSES:
+        listing = subprocess.run(["stress-ng", "--class", f"{kind}?"], capture_output=True, text=True, check=False)
+        for name in (listing.stdout + listing.stderr).partition("stressors:")[2].split():
+            if name not in names:
+                names.append(name)
+    return names
+
+
+def stress_items(names):
+    for name in names or stressors():
+        command = ["stress-ng", f"--{name}", "1", "--timeout", "2", "--temp-path", ".", "--oomable"]
+        yield Item(name, command, 60)
+
+
+SUITES = {"cpython": cpython_items, "stress": stress_items}
+
+
+class Runner:
+    def __init__(self, airr, base):
+        self.airr, self.base = str(airr), base
+        self.env = {**os.environ, "HOME": str(base / "home"), "LC_ALL": "C.UTF-8"}
+        (base / "home").mkdir()
+
+    def run(self, command, seconds):
+        """Status (a string if there is none), output and seconds of a run in a fresh folder."""
+        work = self.base / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        started = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(command, cwd=work, env=self.env, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                status = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                status = f"no end after {seconds} s"
+            output.seek(0)
+            return status, output.read().decode(errors="replace"), time.monotonic() - started
+
+    def check(self, item):
+        """What came of it: 'ok', 'native: …' if it cannot be judged here, or what went wrong."""
+        status, output, native = self.run(item.command, item.seconds)
+        if isinstance(status, str) or (item.outcomes is None and status != 0):
+            return f"native: {status}", {}
+        wanted = item.outcomes(output) if item.outcomes else {}
+        trace = self.base / "soak.cap"
+        trace.unlink(missing_ok=True)
+        times = {"native": round(native, 1)}
+        recorded, output, times["record"] = self.run(
+            [self.airr, "record", "--policy", "observe", "-o", str(trace), "--", *item.command], 5 * item.seconds)
+        if recorded != status:
+            return f"record: status {recorded} instead of {status}: {last_line(output)}", times
+        came = item.outcomes(output) if item.outcomes else {}
+        other = sorted(name for name in wanted.keys() | came.keys() if wanted.get(name) != came.get(name))
+        if other:
+            name = other[0]
+            return (f"record: {len(other)} of {len(wanted)} cases come out otherwise, as {name}: "
+                    f"{wanted.get(name)} natively, {came.get(name)} recorded"), times
+        replayed, output, times["replay"] = self.run([self.airr, "replay", "--quiet", str(trace)], 5 * item.seconds)
+        if replayed == STATUS_DIVERGED:
+            return f"replay: {last_line(output)}", times
+        if replayed != status:
+            return f"replay: status {replayed} instead of {status}: {last_line(output)}", times
+        return "ok", times
+
+
+def last_line(output):
+    lines = [line for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if line.startswith("airr")), lines[-1] if lines else "no output")[:300]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--airr", type=pathlib.Path, required=True)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="airr-soak-") as base:
+        runner = Runner(options.airr.resolve(), pathlib.Path(base))
+        for item in SUITES[options.suite](options.names):
+            verdict, times = runner.check(item)
+            results[item.name] = {"verdict": verdict, "seconds": {k: round(v, 1) for k, v in times.items()}}
+            print(f"{item.name:<28}{verdict}  {results[item.name]['seconds']}", flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(results, indent=1) + "\n")
+    judged = {name: r for name, r in results.items() if not r["verdict"].startswith("native")}
+    good = sum(r["verdict"] == "ok" for r in judged.values())
+    print(f"{good} of {len(judged)}; {len(results) - len(judged)} do not end well natively here")
+    return 0 if good == len(judged) and judged else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
