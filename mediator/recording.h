@@ -170,6 +170,7 @@ class Recording {
   bool answerWith(Task&, int64_t result);
   bool answerPredictable(Task&);
   bool answerMapping(Task&);
+  bool mayPredict(const Task&) const;
   bool predict(Task&, int64_t result);
 
   // recording_files.cpp: the same on files and names

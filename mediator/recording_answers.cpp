@@ -87,7 +87,10 @@ bool Recording::answerWith(Task& task, int64_t result) {
   return true;
 }
 
-// The kernel makes the call, but its result is known before: no second stop.
+// Not at the end of a turn: others would run before the kernel has made what is on record as made.
+bool Recording::mayPredict(const Task& task) const { return !turnEnds(task); }
+
+// The kernel makes the call, but its result is known before: no second stop. Only if mayPredict().
 bool Recording::predict(Task& task, int64_t result) {
   auto event = beginEvent(task);
   auto call = event.initSyscall();
@@ -106,6 +109,7 @@ bool Recording::predict(Task& task, int64_t result) {
 
 bool Recording::answerPredictable(Task& task) {
   const uint64_t* a = task.call.arguments;
+  if (!mayPredict(task)) return false;
   switch (task.call.number) {
     case SYS_set_robust_list: {
       constexpr uint64_t kHeadSize = 24;  // the only length that the kernel takes
@@ -208,6 +212,7 @@ bool Recording::answerPrctl(Task& task) {
 
 bool Recording::answerSignals(Task& task) {
   const uint64_t* a = task.call.arguments;
+  if (!mayPredict(task)) return false;
   switch (task.call.number) {
     // The kernel carries both out, but what it will answer is known before: nothing can fail, and what
     // it will write is written already.
@@ -325,7 +330,7 @@ bool Recording::answerMapping(Task& task) {
     default: return false;
   }
   const uint64_t start = a[0], length = pageCeil(a[1]);
-  if (!predictMappings_ || space.mapOperations > kMostOperations || length == 0 ||
+  if (!mayPredict(task) || !predictMappings_ || space.mapOperations > kMostOperations || length == 0 ||
       (start & (kPageSize - 1)) != 0 || start >= kUserEnd || a[1] > kUserEnd - start ||
       !space.known.covers(start, length))
     return false;

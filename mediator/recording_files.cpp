@@ -157,7 +157,7 @@ bool Recording::answerFile(Task& task) {
   }
   OpenFile* file = openFile(task, fd);
   if (file == nullptr) return errno == EBADF && answerWith(task, -EBADF);
-  if (task.call.number == SYS_fcntl && a[1] == F_SETFD) return predict(task, 0);
+  if (task.call.number == SYS_fcntl && a[1] == F_SETFD) return mayPredict(task) && predict(task, 0);
   if (task.call.number == SYS_ioctl && file->fd) {
     const bool local = file->kind == Kind::kRegular || file->kind == Kind::kDirectory;
     return local && answerWith(task, -ENOTTY);
@@ -241,7 +241,7 @@ bool Recording::answerClose(Task& task) {
   if (task.process->sharesFiles) return false;
   const OpenFile* file = openFile(task, fd);
   if (file == nullptr) return errno == EBADF && answerWith(task, -EBADF);
-  if (file->kind == Kind::kForeign) return false;
+  if (file->kind == Kind::kForeign || !mayPredict(task)) return false;
   task.process->files.forget(fd);
   forgetGateFiles(task, static_cast<uint32_t>(fd), static_cast<uint32_t>(fd));
   return predict(task, 0);
