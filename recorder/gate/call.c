@@ -19,8 +19,10 @@ enum {
   kSigprocmask = 14,
   kIoctl = 16,
   kPread = 17,
+  kGetitimer = 36,
   kGetpid = 39,
   kFcntl = 72,
+  kGetrusage = 98,
   kGetuid = 102,
   kGetgid = 104,
   kGeteuid = 107,
@@ -49,6 +51,8 @@ enum {
   kActionSize = 32,
   kSetSize = 8,
   kStatSize = 144,
+  kTimerSize = 32,
+  kUsageSize = 144,
   kMostRead = 32768,
   kReadWrite = 3,  // PROT_READ | PROT_WRITE
   kPrivateAnonymous = 0x22,
@@ -149,6 +153,14 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
     case kFutex:
       shape->arguments = 6;
       return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
+    case kGetitimer:
+      shape->arguments = 2;
+      shape->out = a[1], shape->out_size = kTimerSize;
+      return 1;
+    case kGetrusage:
+      shape->arguments = 2;
+      shape->out = a[1], shape->out_size = kUsageSize;
+      return 1;
     case kLseek:
       return 1;
     case kMmap:

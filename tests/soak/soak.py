@@ -3,9 +3,12 @@
 
   tests/soak/soak.py --airr build/tools/airr [--json result.json] cpython [TEST…]
   tests/soak/soak.py --airr build/tools/airr [--json result.json] stress [STRESSOR…]
+  tests/soak/soak.py --airr build/tools/airr [--json result.json] --programs build/tests/programs rounds [N]
 
 cpython: regression tests of libpython3.11-testsuite, each test case's outcome compared.
 stress: the stressors of stress-ng's classes that end well natively here, two seconds each.
+rounds: the programs that the bench measures, in turns, 1000 rounds in all: what replay prints is what
+record printed.
 
 Each item runs natively, then recorded, then replayed. Items that native runs do not pass are left
 out, by name. The last line says how many of how many did; the exit status is 0 if all did.
@@ -22,6 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import cases  # noqa: E402
+import server  # noqa: E402
 
 PYTHON = "/usr/bin/python3"
 CPYTHON = """
@@ -68,7 +75,28 @@ def stress_items(names):
         yield Item(name, command, 60)
 
 
-SUITES = {"cpython": cpython_items, "stress": stress_items}
+def rounds(runner, programs, names):
+    """Name and verdict of each round."""
+    chosen = [case for case in cases.load().values() if case.get("bench")]
+    trace = runner.base / "round.cap"
+    with server.serving() as url:
+        for i in range(int(names[0]) if names else 1000):
+            case = chosen[i % len(chosen)]
+            trace.unlink(missing_ok=True)
+            command = cases.command_of(case, programs, url)
+            recorded = runner.streams(
+                [runner.airr, "record", "--policy", "observe", "-o", str(trace), "--", *map(str, command)], case)
+            replayed = runner.streams([runner.airr, "replay", str(trace)], case)
+            if recorded[0] != case.get("status", 0):
+                verdict = f"record: status {recorded[0]}: {last_line(recorded[2])}"
+            elif replayed[:2] != recorded[:2]:
+                verdict = f"replay: status {replayed[0]}: {last_line(replayed[2])}"
+            else:
+                verdict = "ok"
+            yield f"{i + 1} {case['name']}", verdict
+
+
+SUITES = {"cpython": cpython_items, "stress": stress_items, "rounds": None}
 
 
 class Runner:
@@ -94,6 +122,15 @@ class Runner:
                 status = f"no end after {seconds} s"
             output.seek(0)
             return status, output.read().decode(errors="replace"), time.monotonic() - started
+
+    def streams(self, command, case):
+        """Status and the two streams of a run in a fresh folder."""
+        work = self.base / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        done = subprocess.run(command, cwd=work, env=self.env, input=case.get("stdin", "").encode(),
+                              capture_output=True, timeout=600, check=False)
+        return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
     def check(self, item):
         """What came of it: 'ok', 'native: …' if it cannot be judged here, or what went wrong."""
@@ -131,13 +168,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--airr", type=pathlib.Path, required=True)
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--programs", type=pathlib.Path, help="the project's own test programs, for rounds")
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory(prefix="airr-soak-") as base:
         runner = Runner(options.airr.resolve(), pathlib.Path(base))
-        for item in SUITES[options.suite](options.names):
+        if options.suite == "rounds":
+            for name, verdict in rounds(runner, options.programs.resolve(), options.names):
+                results[name] = {"verdict": verdict, "seconds": {}}
+                if verdict != "ok":
+                    print(f"{name:<28}{verdict}", flush=True)
+        for item in SUITES[options.suite](options.names) if SUITES[options.suite] else ():
             verdict, times = runner.check(item)
             results[item.name] = {"verdict": verdict, "seconds": {k: round(v, 1) for k, v in times.items()}}
             print(f"{item.name:<28}{verdict}  {results[item.name]['seconds']}", flush=True)
