@@ -124,7 +124,7 @@ void Policy::evaluate(const Action& action, Decision& decision) const {
   index_.forEach(action, [&](uint32_t number) {
     const Rule& rule = rules_[number];
     if ((rule.kinds & kind) == 0) return;
-    const Truth truth = rule.condition->evaluate(action, commandLine);
+    const Truth truth = rule.remainder->evaluate(action, commandLine);
     if (truth == Truth::kFalse) return;
     if (truth == Truth::kUnknown) {
       unanswered.push_back(number);

@@ -56,6 +56,7 @@ struct Rule {
   bool onlyTightens = false;
   // Its condition as the index has it: which actions it can match.
   ActionSet kinds = kEveryAction;
+  ExpressionPtr remainder;  // what is left of the condition for these
 
   bool hasEffects() const { return labels != 0 || degrade != 0 || killSession; }
 };

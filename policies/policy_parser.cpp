@@ -358,6 +358,7 @@ class DocumentParser {
                           "give it a verdict, a label or a degradation");
     checkDegraded(item, rule);
     rule.kinds = kindsOf(*rule.condition);
+    rule.remainder = remainderFor(rule.condition, rule.kinds);
     result_.factsUsed |= factsOf(*rule.condition);
     if (const YamlNode* node = item.find("examples")) readExamples(*node);
     result_.rules.push_back(std::move(rule));

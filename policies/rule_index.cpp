@@ -160,6 +160,71 @@ ActionSet kindsOf(const Expression& condition) {
   return kEveryAction;
 }
 
+namespace {
+
+// In some unit.
+unsigned costOf(const Expression& condition) {
+  constexpr unsigned kNested = 10;
+  if (condition.kind != Expression::Kind::kTest) return kNested * condition.size;
+  const Test& test = condition.test;
+  switch (info(test.fact).type) {
+    case FactType::kEnum:
+    case FactType::kClassSet:
+    case FactType::kNames:
+    case FactType::kFlag:
+    case FactType::kNumber:
+      return 0;
+    case FactType::kHost:
+      return 1;
+    default:
+      return test.op == Operator::kRegex ? 8 : test.op == Operator::kGlob ? 6 : test.op == Operator::kUnder ? 4 : 3;
+  }
+}
+
+void addPart(const ExpressionPtr& part, Expression::Kind kind, std::vector<ExpressionPtr>& parts) {
+  if (part->kind == kind) {
+    parts.insert(parts.end(), part->parts.begin(), part->parts.end());
+  } else {
+    parts.push_back(part);
+  }
+}
+
+}  // namespace
+
+ExpressionPtr remainderFor(const ExpressionPtr& condition, ActionSet kinds) {
+  static const auto always = std::make_shared<const Expression>();
+  const auto whole = [&](std::vector<ExpressionPtr> parts) -> ExpressionPtr {
+    if (parts.size() == 1) return parts[0];
+    std::ranges::stable_sort(parts, {}, [](const ExpressionPtr& part) { return costOf(*part); });
+    auto result = std::make_shared<Expression>(*condition);
+    result->parts = std::move(parts);
+    return result;
+  };
+  std::vector<ExpressionPtr> parts;
+  switch (condition->kind) {
+    case Expression::Kind::kTest:
+      return condition->test.fact == Fact::kAction && (kinds & ~kindsOf(*condition)) == 0 ? always : condition;
+    case Expression::Kind::kAnd:
+      for (const auto& part : condition->parts) {
+        const ExpressionPtr left = remainderFor(part, kinds);
+        if (left->kind != Expression::Kind::kAlways) addPart(left, Expression::Kind::kAnd, parts);
+      }
+      return parts.empty() ? always : whole(std::move(parts));
+    case Expression::Kind::kOr:
+      for (const auto& part : condition->parts) {
+        if ((kindsOf(*part) & kinds) == 0) continue;  // false
+        const ExpressionPtr left = remainderFor(part, kinds);
+        if (left->kind == Expression::Kind::kAlways) return always;
+        addPart(left, Expression::Kind::kOr, parts);
+      }
+      return parts.empty() ? condition : whole(std::move(parts));
+    case Expression::Kind::kAlways:
+    case Expression::Kind::kNot:
+      return condition;
+  }
+  return condition;
+}
+
 size_t PathTrie::hash(uint32_t parent, std::string_view name) {
   uint64_t h = parent * 0x9e3779b97f4a7c15 + name.size();
   while (name.size() >= 8) {

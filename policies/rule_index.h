@@ -23,6 +23,10 @@ namespace airr::policies {
 // The kinds of actions for which the condition can be anything but false.
 ActionSet kindsOf(const Expression& condition);
 
+// What is left to ask of an action that is one of `kinds`, the cheapest first: for such actions it comes
+// out as the condition does.
+ExpressionPtr remainderFor(const ExpressionPtr& condition, ActionSet kinds);
+
 // Subtrees and exact names of paths, walked component by component.
 class PathTrie {
  public:
