@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "recorder/encryption.h"
+
 namespace airr {
 
 struct RecordOptions {
@@ -16,6 +18,8 @@ struct RecordOptions {
   std::string shimPath;              // libairr.so, or empty: no shim
   bool powerSafe = false;            // the trace survives a loss of power (recorder/syncer.h)
   std::string witness;               // file or URL (recorder/witness.h), or empty
+  std::vector<Recipient> encryptTo;  // who may read the trace; empty: anyone
+  bool clearMetadata = false;        // but what calls were made, and what was decided
   bool pin = true;                   // all tracees and the mediator on one core
   std::string policy = "observe";    // a stock policy's name, or a file
   std::string approveCommand;        // that answers for the human (approver.h), or empty

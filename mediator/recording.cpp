@@ -154,7 +154,9 @@ void Recording::launch() {
         options_.tracePath, key, message,
         TraceOptions{.workerAffinity = affinity_,
                      .durability = options_.powerSafe ? Durability::kPower : Durability::kProcess,
-                     .witness = options_.witness});
+                     .witness = options_.witness,
+                     .encryptTo = options_.encryptTo,
+                     .clearMetadata = options_.clearMetadata});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
     callNotes_ = std::make_unique<FileNotes>(key.cache, "calls4");
   }

@@ -61,7 +61,7 @@ class BlobWorker::Output {
  public:
   Output(BlobWorker& worker, const std::optional<FileVersion>& cacheAs)
       : worker_(worker), buffer_(worker.pending_.get()), cacheAs_(cacheAs) {
-    if (cacheAs_) draft_.emplace(worker.cache_);
+    if (cacheAs_ && !worker.frames_.encrypts()) draft_.emplace(worker.cache_);
     ZSTD_CCtx_reset(worker_.context_.get(), ZSTD_reset_session_only);
   }
 

@@ -2,6 +2,8 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
+
 #include "schema/error.h"
 
 namespace airr {
@@ -77,6 +79,19 @@ Digest Hmac::tag(std::initializer_list<Bytes> parts) {
   require(EVP_DigestUpdate(scratch_.get(), digest.data(), digest.size()));
   finishInto(scratch_.get(), digest);
   return digest;
+}
+
+// HMAC fills a key shorter than its block with zeros (RFC 2104), and so is a missing salt.
+Digest hkdf(std::span<const uint8_t, 32> key, Bytes salt, std::string_view info) {
+  Digest paddedSalt{};
+  if (salt.size() > paddedSalt.size()) {
+    throw Error(ExitCode::kFailure, "a session id of more than 32 bytes");
+  }
+  std::copy(salt.begin(), salt.end(), paddedSalt.begin());
+  const Digest pseudorandom = Hmac(paddedSalt).tag({key});
+  const uint8_t firstBlock = 1;
+  return Hmac(pseudorandom)
+      .tag({{reinterpret_cast<const uint8_t*>(info.data()), info.size()}, {&firstBlock, 1}});
 }
 
 bool equal(const Digest& a, const Digest& b) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace airr {
 
@@ -54,6 +55,9 @@ class Hmac {
   // The states after the inner and the outer pad: one compression less each, for every tag.
   DigestContext inner_, outer_, scratch_;
 };
+
+// HKDF-SHA-256 (RFC 5869) with 32 bytes of output and a salt of at most 32; no salt is 32 zeros.
+Digest hkdf(std::span<const uint8_t, 32> key, Bytes salt, std::string_view info);
 
 // In time that does not depend on where they differ.
 bool equal(const Digest& a, const Digest& b);

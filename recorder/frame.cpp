@@ -49,7 +49,7 @@ void FrameHeader::encode(std::span<uint8_t, kFrameHeaderSize> out) const {
   uint8_t* at = out.data();
   std::copy(kFrameMagic.begin(), kFrameMagic.end(), at);
   store(at + kTypeAt, type);
-  store(at + kStateAt, static_cast<uint8_t>(removed));
+  store(at + kStateAt, state);
   store(at + kDirectorySizeAt, directorySize);
   store(at + kSequenceAt, sequence);
   store(at + kRawSizeAt, rawSize);
@@ -64,7 +64,7 @@ FrameHeader FrameHeader::decode(std::span<const uint8_t, kFrameHeaderSize> in) {
   const uint8_t* at = in.data();
   FrameHeader header;
   header.type = load<FrameType>(at + kTypeAt);
-  header.removed = load<uint8_t>(at + kStateAt) != 0;
+  header.state = load<BodyState>(at + kStateAt);
   header.directorySize = load<uint16_t>(at + kDirectorySizeAt);
   header.sequence = load<uint64_t>(at + kSequenceAt);
   header.rawSize = load<uint64_t>(at + kRawSizeAt);
@@ -85,7 +85,8 @@ const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
   const uint64_t raw = header.rawSize, body = header.bodySize, directory = header.directorySize;
   const bool zstd =
       header.encoding == Encoding::kZstdStart || header.encoding == Encoding::kZstdContinue;
-  if (in[kStateAt] > 1 || (header.removed && (!header.isRemovable() || body == 0))) {
+  if (header.state > BodyState::kReencrypted ||
+      (header.state != BodyState::kWritten && (!header.isRemovable() || body == 0))) {
     return "its state is impossible";
   }
   if (header.type != FrameType::kEvents && header.eventCount != 0) return kEvents;
@@ -102,6 +103,12 @@ const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
       }
       return nullptr;
     }
+    case FrameType::kMetadata:
+      if (!zstd) return "its encoding is none of a metadata frame";
+      return directory == 0 && raw > 0 && raw <= kMaxEventsFrame && raw % 8 == 0 && body > 0 &&
+                     body <= maxStored(raw)
+                 ? nullptr
+                 : kSizes;
     case FrameType::kBlob:
       if (raw > kMaxBlob) return kSizes;
       if (header.encoding == Encoding::kSame) {

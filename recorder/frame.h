@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "recorder/digest.h"
+#include "recorder/encryption.h"
 #include "recorder/signing.h"
 
 namespace airr {
@@ -25,6 +26,7 @@ namespace airr {
 // As in PNG: not text, and broken visibly by a transfer that rewrites line ends or strips bit 7.
 constexpr std::array<uint8_t, 8> kFileMagic = {0x89, 'A', 'I', 'R', 'R', '\r', '\n', 0x1a};
 constexpr uint32_t kFormatVersion = 2;
+constexpr uint32_t kEncryptedVersion = 3;  // of a trace that is encrypted
 constexpr size_t kFilePrefixSize = 16;  // magic, version, length of the Header message
 constexpr uint32_t kMaxHeaderMessage = 16u << 20;
 constexpr size_t kTagSize = 32;
@@ -52,18 +54,27 @@ enum class FrameType : uint8_t {
   kPart = 4,  // of the next blob
   kCheckpoint = 5,
   kRedaction = 6,  // behind the seal: what was taken out of the file
+  kMetadata = 7,   // of the events frame before, in the clear where that is encrypted
 };
 
 enum class Encoding : uint32_t {
   kPlain = 0,         // seal, checkpoint, redaction
-  kZstdStart = 1,     // events, part, blob: a zstd frame begins here
-  kZstdContinue = 2,  // goes on with the zstd frame of the events frame before, or of the part
+  kZstdStart = 1,     // events, metadata, part, blob: a zstd frame begins here
+  kZstdContinue = 2,  // goes on with the zstd frame of the last such frame, or of the part
   kSame = 4,          // blob: an earlier one has the same SHA-256
+};
+
+// Of a part's or blob's body, since it was written. Not authenticated by the frame's tag; a
+// redaction says so.
+enum class BodyState : uint8_t {
+  kWritten = 0,
+  kRemoved = 1,
+  kReencrypted = 2,  // it is there, encrypted, and so longer by FrameCipher::kTag
 };
 
 struct FrameHeader {
   FrameType type = FrameType::kEvents;
-  bool removed = false;  // part, blob: the body was taken out of the file (redaction)
+  BodyState state = BodyState::kWritten;
   uint16_t directorySize = 0;
   uint64_t sequence = 0;    // the first frame is 1
   uint64_t rawSize = 0;     // of the content, uncompressed
@@ -83,9 +94,15 @@ struct FrameHeader {
   bool isSigned() const { return endsEpoch() || type == FrameType::kRedaction; }
   // The body is covered through its SHA-256 in the directory, so that it can be removed.
   bool isRemovable() const { return type == FrameType::kPart || type == FrameType::kBlob; }
+  // Bytes of the body that are in the file.
+  uint64_t storedBody() const {
+    return state == BodyState::kRemoved       ? 0
+           : state == BodyState::kReencrypted ? bodySize + FrameCipher::kTag
+                                              : bodySize;
+  }
   // Bytes in the file after this header.
   uint64_t storedSize() const {
-    return directorySize + (removed ? 0 : bodySize) + (isSigned() ? sizeof(Signature) : 0);
+    return directorySize + storedBody() + (isSigned() ? sizeof(Signature) : 0);
   }
 };
 
@@ -134,7 +151,7 @@ struct Checkpoint {
 // as in frames whose body can be removed.
 class FrameHash {
  public:
-  // `removed` is not authenticated: it is taken as zero.
+  // The state is not authenticated: it is taken as zero.
   Digest frame(std::span<const uint8_t, kFrameHeaderSize> header, const Digest& tagBefore,
                Bytes directory, Bytes body);
   Digest frame(std::span<const uint8_t, kFrameHeaderSize> header, const Digest& tagBefore,

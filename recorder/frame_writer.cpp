@@ -48,7 +48,28 @@ void syncDirectoryOf(const std::string& path) {
   }
 }
 
+capnp::Data::Reader asData(Bytes bytes) { return {bytes.data(), bytes.size()}; }
+
+Bytes bytesOf(const kj::Array<capnp::word>& words) {
+  const auto bytes = words.asBytes();
+  return {bytes.begin(), bytes.size()};
+}
+
 }  // namespace
+
+// Of a content key that is forgotten once this is made.
+struct FrameWriter::Encryption {
+  Encryption(const ContentKey& key, const KeyUse& use)
+      : cipher(key, use), blobs(key, use), salts(key, use) {}
+  static bool covers(FrameType type) {
+    return type == FrameType::kPart || type == FrameType::kBlob || type == FrameType::kEvents;
+  }
+
+  FrameCipher cipher;              // with mutex_ held
+  ContentDigests blobs;            // of the blobs' thread
+  ContentDigests salts;            // of the events' thread
+  std::vector<uint8_t> directory;  // of the frame being written
+};
 
 FrameWriter::FrameWriter(const std::string& path, const SessionKey& key,
                          capnp::MallocMessageBuilder& header, const TraceOptions& options)
@@ -58,7 +79,7 @@ FrameWriter::FrameWriter(const std::string& path, const SessionKey& key,
       key_(key.hmac),
       signers_(system_),
       epochBegan_(system_.ticks()) {
-  writeHeader(key, header);
+  writeHeader(key, header, options);
   if (!options.witness.empty()) beginWitness(options.witness);
   if (options.durability == Durability::kPower) {
     syncDirectoryOf(path);
@@ -86,7 +107,8 @@ void FrameWriter::settle() {
   if (witness_) witness_->drain();
 }
 
-void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header) {
+void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header,
+                              const TraceOptions& options) {
   auto root = header.getRoot<schema::Header>();
   if (root.getSessionId().size() != kSessionIdSize) {
     throw Error(ExitCode::kFailure, "a session id has " + std::to_string(kSessionIdSize) +
@@ -94,22 +116,47 @@ void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder
                                         std::to_string(root.getSessionId().size()));
   }
   std::ranges::copy(root.getSessionId(), session_.begin());
-  auto data = [](const auto& bytes) { return kj::arrayPtr(bytes.data(), bytes.size()); };
   const SigningKey identity(key.identity);
-  root.setKeyId(data(key.rootId));
-  root.setPublicKey(data(identity.publicKey()));
-  root.setEpochKey(data(signers_.certify({0}).front()));
+  root.setKeyId(asData(key.rootId));
+  root.setPublicKey(asData(identity.publicKey()));
+  root.setEpochKey(asData(signers_.certify({0}).front()));
 
-  const kj::Array<capnp::word> words = capnp::messageToFlatArray(header);
-  const auto bytes = words.asBytes();
-  const Bytes message(bytes.begin(), bytes.size());
+  kj::Array<capnp::word> words;
+  if (options.encryptTo.empty()) {
+    words = capnp::messageToFlatArray(header);
+  } else {
+    const KeyUse use{kTraceKey, session_};
+    const ContentKey content = ContentKey::random();
+    const std::vector<SealedKey> sealed = sealToAll(options.encryptTo, content, use);
+    showsMetadata_ = options.clearMetadata;
+    encryption_ = std::make_unique<Encryption>(content, use);
+    if (showsMetadata_) {
+      writeSealedKeys(sealed, root.initRecipients(static_cast<unsigned>(sealed.size())));
+      words = capnp::messageToFlatArray(header);
+    } else {
+      words = capnp::messageToFlatArray(header);
+      capnp::MallocMessageBuilder open;
+      auto shown = open.initRoot<schema::Header>();
+      shown.setAirrVersion(root.getAirrVersion());
+      shown.setSessionId(root.getSessionId());
+      shown.setStartedAt(root.getStartedAt());
+      shown.setKeyId(root.getKeyId());
+      shown.setPublicKey(root.getPublicKey());
+      shown.setEpochKey(root.getEpochKey());
+      writeSealedKeys(sealed, shown.initRecipients(static_cast<unsigned>(sealed.size())));
+      shown.setSealedHeader(
+          asData(encryption_->cipher.seal(FrameCipher::kFileHeader, bytesOf(words))));
+      words = capnp::messageToFlatArray(open);
+    }
+  }
+  const Bytes message = bytesOf(words);
   if (message.size() > kMaxHeaderMessage) {
     throw Error(ExitCode::kFailure, "the command line is too long for a trace's header");
   }
   std::array<uint8_t, kFilePrefixSize> prefix;
   const uint32_t length = static_cast<uint32_t>(message.size());
   std::copy(kFileMagic.begin(), kFileMagic.end(), prefix.begin());
-  std::memcpy(prefix.data() + 8, &kFormatVersion, 4);
+  std::memcpy(prefix.data() + 8, encryption_ ? &kEncryptedVersion : &kFormatVersion, 4);
   std::memcpy(prefix.data() + 12, &length, 4);
   checkpoint_ = hash_.file(prefix, message);
   tag_ = key_.tag(checkpoint_);
@@ -129,11 +176,15 @@ void FrameWriter::events(uint64_t rawSize, std::span<const Leaf> leaves, Encodin
     header.eventCount += leaves[i].events;
     leaves[i].encode(std::span(directory).subspan(i * Leaf::kSize).first<Leaf::kSize>());
   }
-  KJ_DEFER(turn_.notify_one());
-  eventsWait_ = true;
-  std::lock_guard lock(mutex_);
-  eventsWait_ = false;
-  append(header, directory, stored);
+  appendFirst(header, directory, stored);
+}
+
+void FrameWriter::metadata(uint64_t rawSize, Encoding encoding, Bytes stored) {
+  FrameHeader header;
+  header.type = FrameType::kMetadata;
+  header.rawSize = rawSize;
+  header.encoding = encoding;
+  appendFirst(header, {}, stored);
 }
 
 void FrameWriter::part(Encoding encoding, const HashedBytes& body) {
@@ -150,7 +201,7 @@ void FrameWriter::blob(const Digest& sha256, uint64_t size, Encoding encoding,
   header.rawSize = size;
   header.encoding = encoding;
   std::array<uint8_t, 2 * sizeof(Digest)> directory;
-  std::ranges::copy(body.sha256, std::ranges::copy(sha256, directory.begin()).out);
+  std::ranges::copy(body.sha256, std::ranges::copy(nameOf(sha256), directory.begin()).out);
   appendAfterEvents(header, directory, body.bytes);
 }
 
@@ -159,7 +210,24 @@ void FrameWriter::sameBlob(const Digest& sha256, uint64_t size) {
   header.type = FrameType::kBlob;
   header.rawSize = size;
   header.encoding = Encoding::kSame;
-  appendAfterEvents(header, sha256, {});
+  appendAfterEvents(header, nameOf(sha256), {});
+}
+
+Digest FrameWriter::nameOf(const Digest& content) {
+  return encryption_ ? encryption_->blobs.blob(content) : content;
+}
+
+std::optional<Digest> FrameWriter::salt(uint64_t firstEvent) {
+  if (!encryption_) return std::nullopt;
+  return encryption_->salts.salt(firstEvent);
+}
+
+void FrameWriter::appendFirst(const FrameHeader& header, Bytes directory, Bytes body) {
+  KJ_DEFER(turn_.notify_one());
+  eventsWait_ = true;
+  std::lock_guard lock(mutex_);
+  eventsWait_ = false;
+  append(header, directory, body);
 }
 
 // A mutex goes to whoever comes first, and that would be the thread that has just released it.
@@ -208,8 +276,17 @@ void FrameWriter::appendSigned(FrameType type, Checkpoint checkpoint) {
 void FrameWriter::writeFrame(FrameHeader header, Bytes directory, Bytes body) {
   if (failure_) throw *failure_;
   try {
-    header.directorySize = static_cast<uint16_t>(directory.size());
     header.sequence = sequence_ + 1;
+    if (encryption_ && !body.empty() && encryption_->covers(header.type)) {
+      body = encryption_->cipher.seal(header.sequence, body);
+      if (header.isRemovable()) {  // its directory ends with the body's SHA-256
+        encryption_->directory.assign(directory.begin(), directory.end() - sizeof(Digest));
+        const Digest sealed = sha256(body);
+        encryption_->directory.insert(encryption_->directory.end(), sealed.begin(), sealed.end());
+        directory = encryption_->directory;
+      }
+    }
+    header.directorySize = static_cast<uint16_t>(directory.size());
     header.firstEvent = events_ + 1;
     header.bodySize = body.size();
     std::array<uint8_t, kFrameHeaderSize> bytes;

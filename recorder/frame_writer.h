@@ -20,7 +20,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "recorder/encryption.h"
 #include "recorder/epoch.h"
 #include "recorder/frame.h"
 #include "recorder/frame_tree.h"
@@ -42,6 +44,10 @@ struct TraceOptions {
   std::span<const uint64_t> workerAffinity;
   Durability durability = Durability::kProcess;
   std::string witness;  // file or URL that heads are published to (recorder/witness.h); or empty
+  // Who may read; empty: anyone. With `clearMetadata`, anyone may read what the header says of the
+  // session, and the events without the contents (recorder/metadata.h).
+  std::vector<Recipient> encryptTo;
+  bool clearMetadata = false;
   System* system = &System::host();
 };
 
@@ -58,6 +64,8 @@ class FrameWriter {
 
   // `leaves`: their events are all of the frame's.
   void events(uint64_t rawSize, std::span<const Leaf> leaves, Encoding encoding, Bytes stored);
+  // Of the events that came last; from the same thread.
+  void metadata(uint64_t rawSize, Encoding encoding, Bytes stored);
   // The parts of a blob, if it has any, come before it, and no other blob in between. Their bodies
   // come with their SHA-256, so that they are not hashed while the writer is locked.
   void part(Encoding encoding, const HashedBytes& body);
@@ -67,6 +75,13 @@ class FrameWriter {
   void checkpoint();
   // Nothing can be appended afterwards: that is a failure from then on.
   void seal();
+
+  bool showsMetadata() const { return showsMetadata_; }
+  // Whether contents are encrypted, and so must not be kept elsewhere in the clear.
+  bool encrypts() const { return encryption_ != nullptr; }
+  // What the digest of a leaf begins with, the first event of which has this number; nothing if
+  // nothing is encrypted. From the thread that calls events().
+  std::optional<Digest> salt(uint64_t firstEvent);
 
   // Waits for the disk if that is further behind than Durability allows.
   void keepUp();
@@ -81,12 +96,16 @@ class FrameWriter {
   void fail(const Error& error);
 
  private:
-  void writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header);
+  struct Encryption;
+  void writeHeader(const SessionKey& key, capnp::MallocMessageBuilder& header,
+                   const TraceOptions& options);
   // The rest with mutex_ held. The header has its type, raw size, event count and encoding already.
   void append(const FrameHeader& header, Bytes directory, Bytes body);
+  void appendFirst(const FrameHeader& header, Bytes directory, Bytes body);
   void appendAfterEvents(const FrameHeader& header, Bytes directory, Bytes body);
   void appendSigned(FrameType type, Checkpoint checkpoint);
   void writeFrame(FrameHeader header, Bytes directory, Bytes body);
+  Digest nameOf(const Digest& content);
   bool epochIsFull();
   void beginWitness(const std::string& place);
   void write(std::initializer_list<Bytes> parts);
@@ -119,6 +138,8 @@ class FrameWriter {
   int64_t epochBegan_ = 0;   // System::ticks()
 
   std::array<uint8_t, kSessionIdSize> session_{};
+  std::unique_ptr<Encryption> encryption_;  // null: all is in the clear
+  bool showsMetadata_ = false;              // where that is not so: metadata() is to be called
   std::unique_ptr<Syncer> syncer_;
   std::unique_ptr<Witness> witness_;
 };

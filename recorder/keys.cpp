@@ -16,20 +16,6 @@
 namespace airr {
 namespace {
 
-// RFC 5869 with SHA-256, for a salt of up to 32 bytes and one block of output. Shorter HMAC keys
-// are filled up with zeros (RFC 2104), and so is a missing salt.
-std::array<uint8_t, 32> hkdf(const RootKey& root, Bytes salt, std::string_view info) {
-  Digest paddedSalt{};
-  if (salt.size() > paddedSalt.size()) {
-    throw Error(ExitCode::kFailure, "a session id of more than 32 bytes");
-  }
-  std::copy(salt.begin(), salt.end(), paddedSalt.begin());
-  const Digest pseudorandom = Hmac(paddedSalt).tag({root.bytes});
-  const uint8_t firstBlock = 1;
-  return Hmac(pseudorandom)
-      .tag({{reinterpret_cast<const uint8_t*>(info.data()), info.size()}, {&firstBlock, 1}});
-}
-
 std::string quoted(const std::string& path) { return "'" + path + "'"; }
 
 KeyFile readKey(const std::string& path, int fd) {
@@ -93,7 +79,7 @@ RootKey unsealed(const KeyFile& file) {
 }
 
 PublicKey publicKeyOf(const RootKey& root) {
-  return SigningKey(hkdf(root, {}, "airr identity v2")).publicKey();
+  return SigningKey(hkdf(root.bytes, {}, "airr identity v2")).publicKey();
 }
 
 KeyFile newKey(Protection protection) {
@@ -224,6 +210,13 @@ SessionKey::~SessionKey() {
 
 PublicKey KeyStore::publicKey() const { return publicKeyOf(root_); }
 
+Identity KeyStore::identity() const {
+  Digest secret = hkdf(root_.bytes, {}, "airr encryption v3");
+  Identity identity(secret);
+  OPENSSL_cleanse(secret.data(), secret.size());
+  return identity;
+}
+
 PublicKey loadPublicKey(const std::string& path) {
   UniqueFd file = openOwn(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!file) throw systemError("cannot open the public key " + quoted(path));
@@ -241,9 +234,9 @@ PublicKey loadPublicKey(const std::string& path) {
 
 SessionKey KeyStore::sessionKey(std::span<const uint8_t> sessionId) const {
   SessionKey key;
-  key.hmac = hkdf(root_, sessionId, "airr session v2");
-  key.identity = hkdf(root_, {}, "airr identity v2");
-  key.cache = hkdf(root_, {}, "airr blob cache v1");
+  key.hmac = hkdf(root_.bytes, sessionId, "airr session v2");
+  key.identity = hkdf(root_.bytes, {}, "airr identity v2");
+  key.cache = hkdf(root_.bytes, {}, "airr blob cache v1");
   key.rootId = id();
   return key;
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "recorder/encryption.h"
 #include "recorder/key_file.h"
 #include "recorder/signing.h"
 
@@ -51,6 +52,8 @@ class KeyStore {
   SessionKey sessionKey(std::span<const uint8_t> sessionId) const;
   // With which third parties verify.
   PublicKey publicKey() const;
+  // Reads what was encrypted to this key store (info = "airr encryption v3").
+  Identity identity() const;
   KeyId id() const { return idOf(root_); }
   bool created() const { return created_; }
   const std::string& path() const { return path_; }

@@ -1,5 +1,7 @@
 #include "recorder/trace_writer.h"
 
+#include <capnp/serialize.h>
+
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -9,6 +11,7 @@
 #include "recorder/blob_store.h"
 #include "recorder/frame.h"
 #include "recorder/frame_writer.h"
+#include "recorder/metadata.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -17,6 +20,28 @@ namespace {
 constexpr size_t kFlushThreshold = 64 << 10;    // raw bytes in a frame
 constexpr size_t kLeaf = 4 << 10;               // raw bytes in a leaf
 constexpr size_t kFirstSegmentWords = 8 << 10;  // 64 KiB: events below it need no allocation
+
+// What the frame being filled has in the clear besides, where it is encrypted.
+class MetadataFrame {
+ public:
+  void add(schema::Event::Reader event) {
+    capnp::MallocMessageBuilder message;
+    copyMetadata(event, message.initRoot<schema::Event>());
+    const auto words = capnp::messageToFlatArray(message);
+    const auto bytes = words.asBytes();
+    raw_.insert(raw_.end(), bytes.begin(), bytes.end());
+  }
+  void write(FrameWriter& frames) {
+    Encoding encoding;
+    const Bytes stored = compressor_.compress(raw_, encoding);
+    frames.metadata(raw_.size(), encoding, stored);
+    raw_.clear();
+  }
+
+ private:
+  EventCompressor compressor_;
+  std::vector<uint8_t> raw_;
+};
 
 Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t*>(data), size}; }
 
@@ -28,7 +53,9 @@ class TraceWriter::Impl {
        const TraceOptions& options)
       : path_(path),
         frames_(path, key, header, options),
-        blobs_(frames_, key.cache, options.workerAffinity) {}
+        blobs_(frames_, key.cache, options.workerAffinity) {
+    if (frames_.showsMetadata()) metadata_.emplace();
+  }
 
   ~Impl() {
     if (frames_.failed()) return;
@@ -51,6 +78,7 @@ class TraceWriter::Impl {
     guarded([&] {
       if (digested == Digested::kAlone) endLeaf();
       append(message_.value().getSegmentsForOutput());
+      if (metadata_) metadata_->add(message_.value().getRoot<schema::Event>().asReader());
       message_.reset();  // zeroes what was used of scratch_
       ++events_;
       ++leafEvents_;
@@ -145,6 +173,7 @@ class TraceWriter::Impl {
 
   void endLeaf() {
     if (leafEvents_ == 0) return;
+    if (const auto salt = frames_.salt(events_ - leafEvents_ + 1)) hash_.update(*salt);
     hash_.update(bytesOf(frame_.get() + leafStart_, frameSize_ - leafStart_));
     leaves_.push_back({leafEvents_, hash_.finish()});
     leafStart_ = frameSize_;
@@ -157,6 +186,7 @@ class TraceWriter::Impl {
     Encoding encoding;
     const Bytes stored = compressor_.compress(bytesOf(frame_.get(), frameSize_), encoding);
     frames_.events(frameSize_, leaves_, encoding, stored);
+    if (metadata_) metadata_->write(frames_);
     leaves_.clear();
     leafStart_ = frameSize_ = 0;
   }
@@ -165,6 +195,7 @@ class TraceWriter::Impl {
   FrameWriter frames_;
   BlobStore blobs_;
   EventCompressor compressor_;
+  std::optional<MetadataFrame> metadata_;
 
   // The event being filled. Its first segment is scratch_, which is all zeros between events.
   alignas(8) capnp::word scratch_[kFirstSegmentWords]{};

@@ -101,6 +101,7 @@ class EventChecker {
 ContentCheck checkContent(TraceReader& trace) {
   ContentCheck result;
   EventChecker checker(trace);
+  trace.requireContents();
   trace.rewind();
   while (auto event = trace.next()) {
     checker.check(*event);
@@ -115,8 +116,13 @@ ContentCheck checkContent(TraceReader& trace) {
     result.blobBytes += trace.blobInfo(blob).size;
     if (trace.blobInfo(blob).redacted) {
       ++result.redactedBlobs;
-    } else {
+      continue;
+    }
+    try {
       trace.checkBlob(blob);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::kEncrypted || !trace.blobInfo(blob).reencrypted) throw;
+      ++result.encryptedBlobs;
     }
   }
   return result;

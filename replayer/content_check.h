@@ -18,6 +18,7 @@ namespace airr {
 struct ContentCheck {
   uint64_t events = 0, blobBytes = 0;
   uint64_t redactedBlobs = 0;
+  uint64_t encryptedBlobs = 0;  // by a redaction, and to none of the keys at hand: not checked
   uint64_t missingBlobs = 0;  // named by events, but behind the end of a trace without seal
   std::optional<int> status;  // wait status of the first process
   std::string reason;         // why the mediator ended the session; or empty

@@ -100,8 +100,9 @@ std::vector<uint8_t> eventsOf(const TraceFile& file, const Found& found) {
   while (const auto frame = scanner.next()) {
     if (frame->header.type != FrameType::kEvents) continue;
     raw.resize(frame->header.rawSize);
-    if (!decompressor.decompress(frame->header.encoding,
-                                 scanner.fetch(frame->body, frame->header.bodySize), raw)) {
+    const auto body =
+        file.plain(frame->header, scanner.fetch(frame->body, frame->header.bodySize));
+    if (!body || !decompressor.decompress(frame->header.encoding, *body, raw)) {
       throw tampered(file, {frame->header.sequence, frame->header.sequence, frame->start,
                             frame->stop, "its content cannot be decompressed"});
     }
@@ -119,6 +120,7 @@ size_t messageBytes(Bytes rest) {
 // The leaf that has the event, and its bytes.
 struct Chosen {
   uint32_t leaf = 0, event = 0;  // its index, and that of the event in it
+  uint64_t before = 0;           // events of the frame
   Bytes bytes;
 };
 
@@ -141,6 +143,7 @@ Chosen choose(Bytes raw, Bytes directory, uint64_t index) {
       chosen.bytes = raw.subspan(start, at - start);
       return chosen;
     }
+    chosen.before += leaf.events;
     index -= leaf.events;
   }
 }
@@ -285,7 +288,7 @@ class Checker {
   }
 
   // The number of the event.
-  uint64_t checkLeaf(const FrameHeader& header) const {
+  uint64_t checkLeaf(const FrameHeader& header, bool saltedLeaves) const {
     const schema::Frame::Reader frame = proof_.getFrame();
     const Bytes directory = bytesOf(frame.getDirectory());
     if (frame.getLeaf() >= directory.size() / Leaf::kSize) throw unreadable("it names no leaf");
@@ -295,7 +298,13 @@ class Checker {
     uint64_t number = header.firstEvent + frame.getEvent();
     for (uint32_t i = 0; i < frame.getLeaf(); ++i) number += leafAt(i).events;
     const Leaf leaf = leafAt(frame.getLeaf());
-    if (sha256(bytesOf(frame.getEvents())) != leaf.sha256) {
+    // Its length is fixed, so that it cannot pass for a part of the events, nor they for it.
+    const Bytes salt = bytesOf(frame.getSalt());
+    if (salt.size() != (saltedLeaves ? sizeof(Digest) : 0)) throw unreadable("its salt is none");
+    Sha256 hash;
+    hash.update(salt);
+    hash.update(bytesOf(frame.getEvents()));
+    if (hash.finish() != leaf.sha256) {
       throw tampered("the event has another SHA-256");
     }
     if (frame.getEvent() >= leaf.events) throw tampered("its leaf has fewer events");
@@ -310,8 +319,9 @@ class Checker {
 
 }  // namespace
 
-std::vector<uint8_t> makeProof(const std::string& tracePath, uint64_t event) {
-  const TraceFile file(tracePath, nullptr);
+std::vector<uint8_t> makeProof(const std::string& tracePath, uint64_t event,
+                               std::span<const Identity> identities) {
+  const TraceFile file(tracePath, nullptr, identities);
   const Found found = find(file, event);
   const Found::Frame& target = found.epoch[found.index];
   const std::vector<uint8_t> raw = eventsOf(file, found);
@@ -357,6 +367,10 @@ std::vector<uint8_t> makeProof(const std::string& tracePath, uint64_t event) {
   frame.setLeaf(chosen.leaf);
   frame.setEvent(chosen.event);
   frame.setEvents(asData(chosen.bytes));
+  if (file.secrets() != nullptr) {
+    const uint64_t first = target.at.header.firstEvent + chosen.before;
+    frame.setSalt(asData(file.secrets()->digests().salt(first)));
+  }
 
   const auto words = capnp::messageToFlatArray(message);
   std::vector<uint8_t> bytes(kProofMagic.size() + words.asBytes().size());
@@ -387,7 +401,7 @@ EventProof::EventProof(Bytes proof, const PublicKey& key, const std::string& nam
     const PublicKey first = checker.checkFileHeader(header_);
     const FrameHeader frame = checker.checkFrame(checker.checkCheckpoints(first));
     frame_ = frame.sequence;
-    eventNumber_ = checker.checkLeaf(frame);
+    eventNumber_ = checker.checkLeaf(frame, header_.getRecipients().size() > 0);
 
     const schema::Frame::Reader shown = message.getRoot<schema::Proof>().getFrame();
     leafWords_ = wordsOf(bytesOf(shown.getEvents()));

@@ -14,17 +14,21 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "recorder/digest.h"
+#include "recorder/encryption.h"
 #include "recorder/signing.h"
 
 namespace airr {
 
 // The proof of an event, the first of which is 1. The trace is checked as far as the proof needs
 // it, with the key that its header names.
-std::vector<uint8_t> makeProof(const std::string& tracePath, uint64_t event);
+// If events are encrypted, one of the identities must be able to read them.
+std::vector<uint8_t> makeProof(const std::string& tracePath, uint64_t event,
+                               std::span<const Identity> identities = {});
 
 class EventProof {
  public:

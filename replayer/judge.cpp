@@ -89,7 +89,7 @@ struct Side {
 class Judge {
  public:
   Judge(const std::string& trace, const JudgeOptions& options)
-      : options_(options), trace_(openAuthenticated(trace)) {
+      : options_(options), trace_(openAuthenticated(trace, options.identities)) {
     result_.trace = trace;
   }
 
@@ -105,6 +105,10 @@ class Judge {
     };
     observer.digestOf = [this](uint32_t blob) { return digestOf(blob); };
     std::optional<JudgeIndex> index;
+    if (options_.index && !trace_.reader->recipients().empty())
+      throw Error(ExitCode::kFailure,
+                  "an index would hold in the clear what '" + result_.trace + "' encrypts",
+                  "judge without --index");
     if (options_.index) index = JudgeIndex::open(result_.trace, *trace_.keys);
     if (index) {
       begin(index->origin(), observer);
@@ -185,9 +189,9 @@ class Judge {
 
   std::string digestOf(uint32_t blob) {
     try {
-      if (!blobs_) blobs_ = openAuthenticated(result_.trace);  // the other one may be in use
-      const auto info = blobs_->reader->blobInfo(blob);
-      return hex(info.sha256);
+      // The other one may be in use.
+      if (!blobs_) blobs_ = openAuthenticated(result_.trace, options_.identities);
+      return hex(blobs_->reader->sha256Of(blob));
     } catch (const Error&) {
       return {};  // not in the trace: the fact stays unknown
     }
@@ -277,8 +281,9 @@ class Judge {
 
 }  // namespace
 
-policies::Bindings learn(const std::string& trace, policies::Learner& learner) {
-  OpenTrace open = openAuthenticated(trace);
+policies::Bindings learn(const std::string& trace, policies::Learner& learner,
+                         const std::vector<std::string>& identities) {
+  OpenTrace open = openAuthenticated(trace, identities);
   SessionFacts session;
   SessionFacts::Observer observer;
   observer.deed = [&](Deed& deed) {

@@ -28,6 +28,7 @@ struct JudgeOptions {
   // Take the steps from the index beside the trace, which is made if it is not there or not of this
   // trace as it is now.
   bool index = false;
+  std::vector<std::string> identities;  // files of private keys, for an encrypted trace
 };
 
 // An action that the policies see differently.
@@ -74,6 +75,7 @@ Judgement judge(const std::string& trace, const JudgeOptions& options);
 
 // Adds the session's actions, but those that its policy blocked, to what is learned. Gives what the
 // session's variables stand for.
-policies::Bindings learn(const std::string& trace, policies::Learner& learner);
+policies::Bindings learn(const std::string& trace, policies::Learner& learner,
+                         const std::vector<std::string>& identities = {});
 
 }  // namespace airr

@@ -4,9 +4,7 @@
 #include <capnp/serialize.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <kj/exception.h>
 #include <re2/re2.h>
-#include <schema/redaction.capnp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "recorder/files.h"
 #include "recorder/system.h"
 #include "replayer/frame_scanner.h"
+#include "replayer/redaction_record.h"
 #include "replayer/trace_reader_file.h"
 #include "schema/error.h"
 
@@ -122,6 +121,16 @@ class PathCollector {
   std::map<uint32_t, std::set<std::string>> paths_;
 };
 
+bool canRead(const TraceReader& trace, uint32_t blob) {
+  try {
+    trace.checkBlob(blob);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::kEncrypted) throw;
+    return false;
+  }
+}
+
 // Bytes of a frame's body.
 void copyBytes(const TraceFile& from, uint64_t start, uint64_t stop, int to) {
   std::vector<uint8_t> buffer(1 << 20);
@@ -133,49 +142,69 @@ void copyBytes(const TraceFile& from, uint64_t start, uint64_t stop, int to) {
   }
 }
 
-// Whether each part or blob frame belongs to a blob that is chosen, in the order of the file.
-std::vector<bool> framesToRemove(const TraceFile& file, const Chosen& chosen) {
-  std::vector<bool> remove;
-  size_t open = 0;  // parts of the next blob
+// Which blob each part or blob frame with a body belongs to, in the order of the file.
+std::vector<uint32_t> blobsOfFrames(const TraceFile& file) {
+  std::vector<uint32_t> blobs;
   uint32_t blob = 0;
   FrameScanner scanner(file);
   while (const auto frame = scanner.next()) {
-    if (frame->header.type == FrameType::kPart) {
-      remove.push_back(false);
-      ++open;
-    } else if (frame->header.type == FrameType::kBlob) {
-      const bool chosenNow = chosen.blobs.contains(blob++) && frame->header.bodySize > 0;
-      remove.push_back(chosenNow);
-      // Parts from before the blob began anew are its too.
-      for (size_t i = 0; i <= open; ++i) remove[remove.size() - 1 - i] = chosenNow;
-      open = 0;
-    }
+    if (!frame->header.isRemovable()) continue;
+    blobs.push_back(blob);  // parts from before a blob began anew are its too
+    if (frame->header.type == FrameType::kBlob) ++blob;
   }
-  return remove;
+  return blobs;
 }
 
-std::vector<uint8_t> encode(const Chosen& chosen, const RedactionNote& note, const PublicKey& key) {
-  capnp::MallocMessageBuilder message;
-  auto redaction = message.initRoot<schema::Redaction>();
-  redaction.setTime(System::host().wallClock());
-  redaction.setBy(note.by);
-  redaction.setReason(note.reason);
-  redaction.setPublicKey(kj::arrayPtr(key.data(), key.size()));
-  auto blobs = redaction.initBlobs(static_cast<unsigned>(chosen.blobs.size()));
-  unsigned i = 0;
-  for (const auto& [blob, why] : chosen.blobs) {
-    blobs[i].setBlob(blob);
-    blobs[i++].setWhy(why);
+// Replaces the bodies of frames by nothing, or by their encryption, and keeps the record of it.
+class Replacer {
+ public:
+  Replacer(const TraceFile& file, RedactionRecord& record, std::span<const Recipient> recipients)
+      : file_(file), record_(record) {
+    if (recipients.empty()) return;
+    const auto session = file.header().getSessionId();
+    const KeyUse use{kRedactionKey, {session.begin(), session.size()}};
+    const ContentKey key = ContentKey::random();
+    record.recipients = sealToAll(recipients, key, use);
+    cipher_.emplace(key, use);
   }
-  const auto words = capnp::messageToFlatArray(message);
-  const auto bytes = words.asBytes();
-  std::vector<uint8_t> body(bytes.size());
-  std::ranges::copy(bytes, body.begin());
-  return body;
-}
+
+  void write(const ScannedFrame& frame, uint32_t blob, int to) {
+    FrameHeader header = frame.header;
+    header.state = cipher_ ? BodyState::kReencrypted : BodyState::kRemoved;
+    std::array<uint8_t, kFrameHeaderSize> bytes;
+    header.encode(bytes);
+    std::vector<uint8_t> directory(header.directorySize);
+    file_.read(frame.directory, directory);
+    const Bytes body = cipher_ ? encrypted(frame, blob) : Bytes{};
+    if (!writeWhole(to, {bytes, directory, body})) throw systemError("cannot write the redacted trace");
+  }
+
+ private:
+  Bytes encrypted(const ScannedFrame& frame, uint32_t blob) {
+    const uint64_t size = frame.header.bodySize;
+    if (frame.header.state != BodyState::kWritten || size > kMaxPart) {
+      throw Error(ExitCode::kFailure, "blob " + std::to_string(blob) + " cannot be encrypted",
+                  "it is encrypted already, or not cut into parts");
+    }
+    body_.resize(size);
+    file_.read(frame.body, body_);
+    const Bytes sealed = cipher_->seal(frame.header.sequence, body_);
+    record_.blobs.at(blob).bodies.push_back(sha256(sealed));
+    return sealed;
+  }
+
+  const TraceFile& file_;
+  RedactionRecord& record_;
+  std::optional<FrameCipher> cipher_;
+  std::vector<uint8_t> body_;
+};
 
 void appendRedaction(int to, const FrameScanner::Position& end, const Digest& tagBefore,
                      const std::vector<uint8_t>& body, const SigningKey& key) {
+  if (body.size() > kMaxRedaction) {
+    throw Error(ExitCode::kFailure, "too much is chosen for one redaction",
+                "redact a part of it, and then the copy");
+  }
   FrameHeader header;
   header.type = FrameType::kRedaction;
   header.sequence = end.last.sequence + 1;
@@ -257,7 +286,9 @@ Chosen chooseBlobs(TraceReader& trace, const BlobChoice& choice) {
   }
   if (!searcher.isIdle()) {
     for (uint32_t blob = 0; blob < trace.blobCount(); ++blob) {
-      if (trace.blobInfo(blob).redacted || chosen.blobs.contains(blob)) continue;
+      const TraceReader::BlobInfo info = trace.blobInfo(blob);
+      if (info.redacted || chosen.blobs.contains(blob)) continue;
+      if (info.reencrypted && (!choice.encrypted || !canRead(trace, blob))) continue;
       const Content content(trace, blob);
       if (const std::string why = searcher.match(content.text()); !why.empty()) {
         chosen.blobs.emplace(blob, why);
@@ -266,24 +297,33 @@ Chosen chooseBlobs(TraceReader& trace, const BlobChoice& choice) {
   }
   // The content of a blob is in the file once, whatever else repeats it: all go together.
   std::map<std::array<uint8_t, 32>, std::string> contents;
-  for (const auto& [blob, why] : chosen.blobs) contents.emplace(trace.blobInfo(blob).sha256, why);
+  for (const auto& [blob, why] : chosen.blobs) contents.emplace(trace.blobInfo(blob).digest, why);
   chosen.blobs.clear();
   for (uint32_t blob = 0; blob < trace.blobCount(); ++blob) {
-    const auto content = contents.find(trace.blobInfo(blob).sha256);
-    if (content == contents.end() || trace.blobInfo(blob).redacted) continue;
+    const TraceReader::BlobInfo info = trace.blobInfo(blob);
+    const auto content = contents.find(info.digest);
+    if (content == contents.end() || info.redacted || (info.reencrypted && !choice.encrypted)) continue;
     chosen.blobs.emplace(blob, content->second);
   }
   return chosen;
 }
 
 void redact(const std::string& trace, const std::string& output, const Chosen& chosen,
-            const RedactionNote& note, const KeyStore& keys) {
+            const RedactionNote& note, const KeyStore& keys,
+            std::span<const Recipient> recipients) {
   if (chosen.blobs.empty()) {
-    throw Error(ExitCode::kFailure, "there is nothing to take out of '" + trace + "'",
+    throw Error(ExitCode::kFailure,
+                "there is nothing to " + std::string(recipients.empty() ? "take out of" : "encrypt in") +
+                    " '" + trace + "'",
                 "no blob is chosen that is not redacted already");
   }
   const TraceFile file(trace, nullptr);
-  const std::vector<bool> remove = framesToRemove(file, chosen);
+  const SigningKey signer(keys.sessionKey({}).identity);
+  RedactionRecord record{
+      0, System::host().wallClock(), note.by, note.reason, signer.publicKey(), {}, {}};
+  for (const auto& [blob, why] : chosen.blobs) record.blobs[blob].why = why;
+  Replacer replacer(file, record, recipients);
+  const std::vector<uint32_t> blobs = blobsOfFrames(file);
   UniqueFd copy = openOwn(output, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0600);
   if (!copy) throw systemError("cannot create '" + output + "'", errno, "choose another name");
   try {
@@ -293,49 +333,20 @@ void redact(const std::string& trace, const std::string& output, const Chosen& c
     size_t next = 0;
     uint64_t from = file.firstFrame(), to = from;  // not copied yet
     while (const auto frame = scanner.next()) {
-      FrameHeader header = frame->header;
-      tag = header.tag;
+      tag = frame->header.tag;
       to = frame->stop;
-      if (!header.isRemovable() || !remove[next++] || header.removed) continue;
+      if (!frame->header.isRemovable()) continue;
+      const uint32_t blob = blobs[next++];
+      if (frame->header.storedBody() == 0 || !chosen.blobs.contains(blob)) continue;
       copyBytes(file, from, frame->start, copy.get());
-      header.removed = true;
-      std::array<uint8_t, kFrameHeaderSize> bytes;
-      header.encode(bytes);
-      if (!writeWhole(copy.get(), {bytes})) throw systemError("cannot write the redacted trace");
-      copyBytes(file, frame->directory, frame->body, copy.get());
+      replacer.write(*frame, blob, copy.get());
       from = frame->stop;
     }
     copyBytes(file, from, to, copy.get());
-    const SigningKey signer(keys.sessionKey({}).identity);
-    appendRedaction(copy.get(), scanner.position(), tag, encode(chosen, note, signer.publicKey()),
-                    signer);
+    appendRedaction(copy.get(), scanner.position(), tag, encode(record), signer);
   } catch (const Error&) {
     ::unlink(output.c_str());
     throw;
-  }
-}
-
-std::optional<RedactionRecord> decodeRedaction(uint64_t frame, Bytes body) {
-  auto words = kj::heapArray<capnp::word>(body.size() / sizeof(capnp::word));
-  std::memcpy(words.begin(), body.data(), words.size() * sizeof(capnp::word));
-  if (messageSize(words) != words.size() || words.size() == 0) return std::nullopt;
-  try {
-    capnp::FlatArrayMessageReader message(words, limitsFor(words.size()));
-    const auto redaction = message.getRoot<schema::Redaction>();
-    RedactionRecord record;
-    record.frame = frame;
-    record.time = redaction.getTime();
-    record.by = redaction.getBy();
-    record.reason = redaction.getReason();
-    const auto key = redaction.getPublicKey();
-    if (key.size() != record.publicKey.size()) return std::nullopt;
-    std::ranges::copy(key, record.publicKey.begin());
-    for (auto removed : redaction.getBlobs()) {
-      record.blobs.emplace(removed.getBlob(), std::string(removed.getWhy()));
-    }
-    return record;
-  } catch (const kj::Exception&) {
-    return std::nullopt;
   }
 }
 

@@ -1,6 +1,7 @@
-// Takes blobs out of a trace and says so in it: a copy of the trace without their content, which
-// stays verifiable, with a signed redaction frame at its end (docs/evidence.md). What events hold
-// themselves, rather than in a blob, cannot be taken out.
+// Takes blobs out of a trace, or encrypts them, and says so in it: a copy of the trace without their
+// content, or with it for its recipients alone, which stays verifiable, with a signed redaction
+// frame at its end (docs/evidence.md). What events hold themselves, rather than in a blob, cannot be
+// taken out.
 //
 // Ownership: nothing is kept. Not thread-safe.
 // Failure: Error as TraceReader's; kFailure if there is nothing to take out, a pattern is none, or
@@ -9,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,7 @@ struct BlobChoice {
   std::vector<std::string>
       patterns;          // regular expressions (RE2) that the content matches somewhere
   bool secrets = false;  // content in which secretIn() finds one
+  bool encrypted = true;  // also those that a redaction encrypted; their content only if it can be read
 };
 
 struct Chosen {
@@ -42,20 +45,10 @@ const char* secretIn(std::string_view text);
 struct RedactionNote {
   std::string by, reason;
 };
-// Writes the copy to `output`, which must not exist. `keys` sign.
+// Writes the copy to `output`, which must not exist. `keys` sign. With recipients, the contents are
+// encrypted to them; blobs that a redaction encrypted already must not be chosen then.
 void redact(const std::string& trace, const std::string& output, const Chosen& chosen,
-            const RedactionNote& note, const KeyStore& keys);
-
-// --- Reading -------------------------------------------------------------------------------------
-
-struct RedactionRecord {
-  uint64_t frame = 0;
-  int64_t time = 0;
-  std::string by, reason;
-  PublicKey publicKey{};
-  std::map<uint32_t, std::string> blobs;
-};
-// What a redaction frame's body says; nothing if it is malformed.
-std::optional<RedactionRecord> decodeRedaction(uint64_t frame, Bytes body);
+            const RedactionNote& note, const KeyStore& keys,
+            std::span<const Recipient> recipients = {});
 
 }  // namespace airr

@@ -3,10 +3,11 @@
 // Nothing outside is touched: no file, socket, signal or process beyond the replayer's own children,
 // which see only what the trace holds. One call at a time, from a process with one thread.
 // Throws Error: kDivergence (the message tells the event, what was expected and what came),
-// kUnreadable, kTampered, kWrongKey, kVersion, kCpu, or kFailure.
+// kUnreadable, kTampered, kWrongKey, kEncrypted, kVersion, kCpu, or kFailure.
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace airr {
 
@@ -15,6 +16,7 @@ struct ReplayOptions {
   bool quiet = false;                // do not reproduce standard output and error
   std::string materializeDirectory;  // write there what the session had written; empty: do not
   bool requireSeal = false;          // refuse a trace without a seal
+  std::vector<std::string> identities;  // files of private keys, for an encrypted trace
   bool unverified = false;           // replay without a key, or with another: tags are not checked
 };
 

@@ -35,10 +35,11 @@ std::string hex(uint64_t value) {
 
 Replaying::Replaying(const ReplayOptions& options)
     : options_(options),
-      open_(options.unverified ? openForReading(options.tracePath)
-                               : openAuthenticated(options.tracePath)),
+      open_(options.unverified ? openForReading(options.tracePath, options.identities)
+                               : openAuthenticated(options.tracePath, options.identities)),
       trace_(*open_.reader),
       blobs_(trace_) {
+  trace_.requireContents();
   auto header = trace_.header();
   if (header.getGateVersion() != AIRR_GATE_VERSION)
     throw Error(ExitCode::kVersion,

@@ -24,12 +24,15 @@ class SegmentHashers::Hasher {
     for (const ScannedFrame& frame : segment.frames) {
       const FrameHeader& header = frame.header;
       const Bytes directory = at(frame.directory, header.directorySize);
-      const Bytes body = at(frame.body, header.removed ? 0 : header.bodySize);
+      const Bytes body = at(frame.body, header.storedBody());
       const Digest digest = hash_.frame(frame.bytes, tag, directory, body);
       if (header.type == FrameType::kRedaction) {
         if (header.tag != Digest{}) result.fault = "a redaction has no tag";
       } else if (key && !equal(key->tag(digest), header.tag)) {
         result.fault = "its tag does not match";
+      } else if (header.state == BodyState::kReencrypted) {
+        bodyHash_.update(body);
+        result.reencrypted.push_back(bodyHash_.finish());
       } else if (const char* fault = contentFault(header, directory, body)) {
         result.fault = fault;
       }

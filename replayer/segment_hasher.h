@@ -40,6 +40,7 @@ struct HashedSegment {
   };
   std::vector<Digest> digests;  // of the frames up to the first that is wrong
   std::deque<Signed> signedFrames;
+  std::deque<Digest> reencrypted;  // SHA-256 of the bodies of such frames, as they are now
   std::string fault;  // of the frame after them; empty if there is none
 };
 

@@ -14,12 +14,14 @@ namespace airr {
 // of the blobs.
 class TraceReader::Impl {
  public:
-  Impl(const std::string& path, const KeyStore* keys) : file_(path, keys), blobs_(file_) {
+  Impl(const std::string& path, const KeyStore* keys, std::span<const Identity> identities)
+      : file_(path, keys, identities), blobs_(file_) {
     rewind();
   }
 
   schema::Header::Reader header() const { return file_.header(); }
   bool authenticated() const { return file_.key().has_value(); }
+  const TraceFile& file() const { return file_; }
 
   std::optional<schema::Event::Reader> next() {
     if (failure_) throw *failure_;
@@ -28,6 +30,7 @@ class TraceReader::Impl {
         if (!frames_->next(blobs_)) return std::nullopt;
         rest_ = frames_->events();
         eventsLeft_ = frames_->eventCount();
+        if (rest_.size() > 0) eventNumber_ = frames_->firstEvent() - 1;
       }
       return readEvent();
     } catch (const Error& error) {
@@ -45,9 +48,9 @@ class TraceReader::Impl {
       const auto events = frames_->events();
       frames_->swapRoom(frame.room);
       frame.words = {frame.room.words.get(), events.size()};
-      frame.firstEvent = eventNumber_ + 1;
+      frame.firstEvent = frames_->firstEvent();
       frame.count = frames_->eventCount();
-      eventNumber_ += frame.count;
+      eventNumber_ = frame.firstEvent - 1 + frame.count;
       return true;
     } catch (const Error& error) {
       failure_ = error;
@@ -132,11 +135,27 @@ class TraceReader::Impl {
   uint64_t eventNumber_ = 0;
 };
 
-TraceReader::TraceReader(const std::string& path, const KeyStore* keys)
-    : impl_(std::make_unique<Impl>(path, keys)) {}
+TraceReader::TraceReader(const std::string& path, const KeyStore* keys,
+                         std::span<const Identity> identities)
+    : impl_(std::make_unique<Impl>(path, keys, identities)) {}
 TraceReader::~TraceReader() = default;
 schema::Header::Reader TraceReader::header() const { return impl_->header(); }
 bool TraceReader::authenticated() const { return impl_->authenticated(); }
+std::vector<SealedKey> TraceReader::recipients() const {
+  const TraceSecrets* secrets = impl_->file().secrets();
+  return secrets != nullptr ? secrets->recipients() : std::vector<SealedKey>();
+}
+bool TraceReader::hidesMetadata() const {
+  const TraceSecrets* secrets = impl_->file().secrets();
+  return secrets != nullptr && secrets->hideMetadata();
+}
+bool TraceReader::isOpen() const {
+  const TraceSecrets* secrets = impl_->file().secrets();
+  return secrets == nullptr || secrets->isOpen();
+}
+void TraceReader::requireContents() const {
+  if (TraceSecrets* secrets = impl_->file().secrets()) secrets->cipher();
+}
 std::optional<schema::Event::Reader> TraceReader::next() { return impl_->next(); }
 bool TraceReader::nextFrame(EventFrame& frame) { return impl_->nextFrame(frame); }
 uint64_t TraceReader::eventNumber() const { return impl_->eventNumber(); }
@@ -151,6 +170,7 @@ TraceReader::BlobInfo TraceReader::blobInfo(uint32_t blob) const {
   return impl_->blobsWith(blob).info(blob);
 }
 void TraceReader::checkBlob(uint32_t blob) const { impl_->blobsWith(blob).check(blob); }
+Digest TraceReader::sha256Of(uint32_t blob) const { return impl_->blobsWith(blob).sha256(blob); }
 void TraceReader::writeBlob(uint32_t blob, int fd) const {
   impl_->blobsWith(blob).write(blob, fd);
 }

@@ -3,7 +3,7 @@
 //
 // Ownership: owns the file's descriptor. Not thread-safe. An EventReader obtained from next() is
 // valid until the next call of next() or rewind().
-// Failure: Error with kUnreadable, kVersion, kTampered or kWrongKey. A missing end is none of next()
+// Failure: Error with kUnreadable, kVersion, kTampered, kWrongKey or kEncrypted. A missing end is none of next()
 // (see end()). After an Error from next(), next() throws it again until rewind(). Fields of an event
 // that was not authenticated may throw kj::Exception when they are read (a text without its NUL).
 #pragma once
@@ -41,12 +41,22 @@ struct EventRoom {
 class TraceReader {
  public:
   // Opens and checks the header. Without a key store (nullptr) tags are not checked, and
-  // authenticated() is false.
-  TraceReader(const std::string& path, const KeyStore* keys);
+  // authenticated() is false. Of an encrypted trace, one of the `identities` must be able to read;
+  // else what wants it is an Error kEncrypted.
+  TraceReader(const std::string& path, const KeyStore* keys,
+              std::span<const Identity> identities = {});
   ~TraceReader();
 
   schema::Header::Reader header() const;
   bool authenticated() const;
+  // To whom it was encrypted when it was recorded; empty: to nobody.
+  std::vector<SealedKey> recipients() const;
+  bool hidesMetadata() const;
+  // Whether all that was encrypted then can be read. If not, but metadata is in the clear, next()
+  // gives events without their contents (recorder/metadata.h).
+  bool isOpen() const;
+  // Throws kEncrypted if it is not open.
+  void requireContents() const;
 
   // The next event in the order of the file, or nothing at the end.
   std::optional<schema::Event::Reader> next();
@@ -75,16 +85,19 @@ class TraceReader {
   // that next() has not passed yet reads ahead, verifying. If the trace ends before it, that throws
   // kUnsealed; behind a seal kUnreadable. The events that next() gives are not affected.
   struct BlobInfo {
-    std::array<uint8_t, 32> sha256;
+    Digest digest;        // SHA-256 of the content; in an encrypted trace what stands for it there
     uint64_t size;        // uncompressed
     uint64_t storedSize;  // in the file; 0 if another blob there has the same content
     bool redacted;        // its content was removed; reading it is an Error (kUnreadable)
+    bool reencrypted;     // a redaction encrypted it; reading it may be an Error (kEncrypted)
   };
   uint32_t blobCount() const;  // known so far: numbers 0 … blobCount() - 1
   BlobInfo blobInfo(uint32_t blob) const;
   // The chain covers a blob's SHA-256, not its content: each of these reads the whole content and
   // checks it, and throws kTampered if it is another. next() does not.
   void checkBlob(uint32_t blob) const;
+  // The SHA-256 of its content, which is read if the trace is encrypted.
+  Digest sha256Of(uint32_t blob) const;
   // Decompresses a blob into a descriptor, from its current position. What was written before a
   // throw is not to be used.
   void writeBlob(uint32_t blob, int fd) const;

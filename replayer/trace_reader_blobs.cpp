@@ -13,31 +13,38 @@ constexpr uint64_t kMaxKept = 64 << 20;
 
 }  // namespace
 
-const char* TraceBlobs::add(uint32_t number, const FrameHeader& header, const Digest& sha256,
+const char* TraceBlobs::add(uint32_t number, const FrameHeader& header, const Digest& digest,
                             BlobParts parts) {
   if (number < blobs_.size()) return nullptr;
   Location blob{
-      {sha256, header.rawSize, 0, header.removed}, std::move(parts), number, header.sequence};
+      {digest, header.rawSize, 0, false, false}, std::move(parts), number, header.sequence};
+  uint64_t compressed = 0;
   for (const BlobPart& part : blob.parts) {
-    blob.info.storedSize += part.size;
-    // A part holds no content only if it was redacted; the last may be of a blob that has
-    // another's.
-    if (part.size == 0 && header.encoding != Encoding::kSame) blob.info.redacted = true;
+    blob.info.storedSize += part.size();
+    const uint64_t tag = file_.secrets() != nullptr ? FrameCipher::kTag : 0;
+    compressed += std::max(part.header.bodySize, tag) - tag;
+    if (part.header.state == BodyState::kRemoved) blob.info.redacted = true;
+    if (part.header.state == BodyState::kReencrypted) blob.info.reencrypted = true;
   }
-  if (blob.info.storedSize > maxStored(header.rawSize)) return "its sizes are impossible";
+  if (compressed > maxStored(header.rawSize)) return "its sizes are impossible";
   if (header.encoding == Encoding::kSame) {
-    const auto same = bySha256_.find(sha256);
-    if (same == bySha256_.end()) return "there is no earlier blob with its content";
+    const auto same = byDigest_.find(digest);
+    if (same == byDigest_.end()) return "there is no earlier blob with its content";
     blob.content = same->second;
     blob.info.redacted = blobs_[same->second].info.redacted;
+    blob.info.reencrypted = blobs_[same->second].info.reencrypted;
   }
-  bySha256_.emplace(sha256, number);
+  byDigest_.emplace(digest, number);
   blobs_.push_back(std::move(blob));
   return nullptr;
 }
 
 void TraceBlobs::check(uint32_t blob) {
   inflate(blob, [](Bytes) {});
+}
+
+Digest TraceBlobs::sha256(uint32_t blob) {
+  return file_.secrets() != nullptr ? inflate(blob, [](Bytes) {}) : info(blob).digest;
 }
 
 void TraceBlobs::write(uint32_t blob, int fd) {
@@ -79,7 +86,18 @@ std::vector<uint8_t> TraceBlobs::read(uint32_t blob, uint64_t offset, uint64_t l
   return {from, from + static_cast<ptrdiff_t>(length)};
 }
 
-void TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) {
+std::optional<Bytes> TraceBlobs::decrypted(uint32_t blob, const BlobPart& part) {
+  if (part.size() > kMaxPart + FrameCipher::kTag) return std::nullopt;
+  body_.resize(part.size());
+  file_.read(part.offset, body_);
+  std::optional<Bytes> body = body_;
+  if (part.header.state == BodyState::kReencrypted) {
+    body = reencrypted_.cipherOf(blob).open(part.header.sequence, *body);
+  }
+  return body ? file_.plain(part.header, *body) : std::nullopt;
+}
+
+Digest TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) {
   const TraceReader::BlobInfo& info = blobs_[blob].info;
   const Location& content = blobs_[blobs_[blob].content];
   const std::string name = "blob " + std::to_string(blob) + " of '" + file_.path() + "'";
@@ -93,7 +111,7 @@ void TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) 
     return Error(ExitCode::kTampered,
                  name + " (frame " + std::to_string(content.frame) + ", within bytes " +
                      std::to_string(content.parts.front().offset) + "-" +
-                     std::to_string(last.offset + last.size) + ") was altered: " + why,
+                     std::to_string(last.offset + last.size()) + ") was altered: " + why,
                  "use an unaltered copy of the trace");
   };
 
@@ -116,15 +134,23 @@ void TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) 
     }
   };
   for (const BlobPart& part : content.parts) {
-    for (uint64_t done = 0; done < part.size;) {
-      const size_t size = std::min<uint64_t>(stored.size(), part.size - done);
+    if (file_.secrets() != nullptr || part.header.state == BodyState::kReencrypted) {
+      const auto body = decrypted(blobs_[blob].content, part);
+      if (!body) throw altered("it cannot be decrypted");
+      decompress({body->data(), body->size(), 0});
+      continue;
+    }
+    for (uint64_t done = 0; done < part.size();) {
+      const size_t size = std::min<uint64_t>(stored.size(), part.size() - done);
       file_.read(part.offset + done, {stored.data(), size});
       decompress({stored.data(), size, 0});
       done += size;
     }
   }
   if (produced != info.size) throw altered("its content is too short");
-  if (!equal(hash.finish(), info.sha256)) throw altered("its SHA-256 does not match");
+  const Digest sha256 = hash.finish();
+  if (!equal(file_.nameOf(sha256), info.digest)) throw altered("its SHA-256 does not match");
+  return sha256;
 }
 
 }  // namespace airr

@@ -33,9 +33,23 @@ uint64_t sizeOf(const std::string& path, int fd) {
 
 }  // namespace
 
-TraceFile::TraceFile(const std::string& path, const KeyStore* keys)
-    : path_(path), file_(openTrace(path)), size_(sizeOf(path, file_.get())) {
+TraceFile::TraceFile(const std::string& path, const KeyStore* keys,
+                     std::span<const Identity> identities)
+    : path_(path),
+      file_(openTrace(path)),
+      size_(sizeOf(path, file_.get())),
+      identities_(identities.begin(), identities.end()) {
   readHeader(keys);
+}
+
+std::optional<Bytes> TraceFile::plain(const FrameHeader& header, Bytes body) const {
+  const bool encrypted = header.type == FrameType::kEvents || header.isRemovable();
+  if (!secrets_ || !encrypted || body.empty()) return body;
+  return secrets_->cipher().open(header.sequence, body);
+}
+
+Digest TraceFile::nameOf(const Digest& sha256) const {
+  return secrets_ ? secrets_->digests().blob(sha256) : sha256;
 }
 
 void TraceFile::read(uint64_t offset, std::span<uint8_t> to) const {
@@ -65,10 +79,11 @@ void TraceFile::readHeader(const KeyStore* keys) {
   uint32_t version, length;
   std::memcpy(&version, prefix.data() + 8, sizeof version);
   std::memcpy(&length, prefix.data() + 12, sizeof length);
-  if (version != kFormatVersion) {
+  if (version != kFormatVersion && version != kEncryptedVersion) {
     throw Error(ExitCode::kVersion,
                 "'" + path_ + "' has trace format version " + std::to_string(version) +
-                    "; this airr knows version " + std::to_string(kFormatVersion),
+                    "; this airr knows the versions " + std::to_string(kFormatVersion) + " and " +
+                    std::to_string(kEncryptedVersion),
                 "use the airr that recorded it, or a later one");
   }
   if (length == 0 || length % sizeof(capnp::word) != 0 || length > kMaxHeaderMessage) {
@@ -84,7 +99,12 @@ void TraceFile::readHeader(const KeyStore* keys) {
   const auto message = headerWords_.asBytes();
   digest_ = FrameHash().file(prefix, {message.begin(), message.size()});
   decodeHeader();
+  if (encrypted_ != (version == kEncryptedVersion)) {
+    throw unreadable("has a damaged header: its version is none of a trace with " +
+                     std::string(encrypted_ ? "recipients" : "no recipients"));
+  }
   if (keys != nullptr) authenticateHeader(*keys);
+  if (encrypted_) secrets_ = std::make_unique<TraceSecrets>(path_, header_, identities_);
 }
 
 void TraceFile::decodeHeader() {
@@ -105,6 +125,8 @@ void TraceFile::decodeHeader() {
       std::ranges::copy(from, to->begin());
     }
     header_.getKeyId();
+    header_.getSealedHeader();
+    encrypted_ = header_.getRecipients().size() > 0;
   } catch (const kj::Exception& exception) {
     throw unreadable(damaged + exception.getDescription().cStr());
   }

@@ -40,6 +40,10 @@ bool FrameReader::readFrame(TraceBlobs& blobs) {
     authenticate();
     switch (frame_.header.type) {
       case FrameType::kEvents:
+        eventsFrame_ = frame_.header;
+        [[fallthrough]];
+      case FrameType::kMetadata:
+        if (!hasOurEvents()) break;
         if (frame_.header.encoding == Encoding::kZstdStart) {
           restart_ = {before, tag_, key_, parts_};
         }
@@ -76,6 +80,13 @@ void FrameReader::authenticate() {
   if (!equal(key_->tag(digest), header.tag)) throw tampered("its tag does not match");
 }
 
+// Who can read the events reads them; others what of them is in the clear.
+bool FrameReader::hasOurEvents() const {
+  const TraceSecrets* secrets = file_.secrets();
+  const bool metadata = secrets != nullptr && !secrets->isOpen() && !secrets->hideMetadata();
+  return frame_.header.type == (metadata ? FrameType::kMetadata : FrameType::kEvents);
+}
+
 void FrameReader::readEvents() {
   const FrameHeader& header = frame_.header;
   const size_t words = header.rawSize / sizeof(capnp::word);
@@ -85,8 +96,9 @@ void FrameReader::readEvents() {
     raw_.capacity = capacity;
   }
   const std::span<uint8_t> raw(reinterpret_cast<uint8_t*>(raw_.words.get()), header.rawSize);
-  if (!decompressor_.decompress(header.encoding, scanner_.fetch(frame_.body, header.bodySize),
-                                raw)) {
+  const auto body = file_.plain(header, scanner_.fetch(frame_.body, header.bodySize));
+  if (!body) throw tampered("its content cannot be decrypted");
+  if (!decompressor_.decompress(header.encoding, *body, raw)) {
     throw tampered("its content cannot be decompressed");
   }
   events_ = kj::arrayPtr(reinterpret_cast<const capnp::word*>(raw_.words.get()), words);
@@ -95,7 +107,7 @@ void FrameReader::readEvents() {
 void FrameReader::readBlob(TraceBlobs& blobs) {
   const FrameHeader& header = frame_.header;
   if (header.encoding == Encoding::kZstdStart) parts_.clear();
-  parts_.push_back({frame_.body, header.removed ? 0 : header.bodySize});
+  parts_.push_back({header, frame_.body});
   if (header.type == FrameType::kPart) return;
   Digest sha256;
   std::ranges::copy(scanner_.fetch(frame_.directory, sha256.size()), sha256.begin());

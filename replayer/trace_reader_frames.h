@@ -39,7 +39,8 @@ class FrameReader {
     std::swap(room, raw_);
     events_ = nullptr;
   }
-  uint32_t eventCount() const { return frame_.header.eventCount; }
+  uint32_t eventCount() const { return eventsFrame_.eventCount; }
+  uint64_t firstEvent() const { return eventsFrame_.firstEvent; }  // its number
   // An Error kTampered about that frame.
   Error tampered(const std::string& why) const;
 
@@ -63,6 +64,7 @@ class FrameReader {
 
   bool readFrame(TraceBlobs& blobs);
   void authenticate();
+  bool hasOurEvents() const;
   void readEvents();
   void readBlob(TraceBlobs& blobs);
 
@@ -75,7 +77,8 @@ class FrameReader {
   BlobParts parts_;
   Position restart_;  // before the events frame that began the current zstd frame
 
-  ScannedFrame frame_;  // that is being read, or was read last
+  ScannedFrame frame_;       // that is being read, or was read last
+  FrameHeader eventsFrame_;  // the last of events
   EventRoom raw_;
   kj::ArrayPtr<const capnp::word> events_;
   EventDecompressor decompressor_;

@@ -63,9 +63,16 @@ class Combiner {
       chain_.add(digest);
     }
     Verification::Extent& whole = result_.whole;
-    if (header.removed) {
-      ++removed_;
-      missing_.emplace(whole.blobs, frame);  // a part is of the next blob
+    if (header.state != BodyState::kWritten) {
+      Altered altered{frame, std::nullopt};
+      if (header.state == BodyState::kReencrypted) {
+        ++reencrypted_;
+        altered.body = hashed.reencrypted.front();
+        hashed.reencrypted.pop_front();
+      } else {
+        ++removed_;
+      }
+      altered_[whole.blobs].push_back(altered);  // a part is of the next blob
     }
     if (header.type == FrameType::kBlob) ++whole.blobs;
     whole.bytes = frame.stop;
@@ -80,6 +87,7 @@ class Combiner {
     if (hasRootKey_ || header.endsEpoch()) {
       result_.proved = whole;
       result_.removed = removed_;
+      result_.reencrypted = reencrypted_;
     }
     return true;
   }
@@ -102,7 +110,7 @@ class Combiner {
       fail(frame, sequence, "its signature does not match");
       return false;
     }
-    for (const auto& [blob, why] : record->blobs) missing_.erase(blob);
+    for (const auto& [blob, redacted] : record->blobs) explain(blob, redacted.bodies);
     result_.redactions.push_back(*record);
     result_.whole.bytes = frame.stop;
     result_.whole.frames = sequence;
@@ -114,14 +122,36 @@ class Combiner {
   }
 
  public:
-  // After the last frame: bodies that are missing without a redaction that says so.
+  // After the last frame: bodies that are not what was written without a redaction that says so.
   void finish() {
-    if (result_.fault || missing_.empty()) return;
-    fail(missing_.begin()->second, missing_.begin()->second.header.sequence,
-         "its body was taken out, and no redaction says so");
+    if (result_.fault || altered_.empty()) return;
+    const Altered& first = altered_.begin()->second.front();
+    fail(first.frame, first.frame.header.sequence,
+         first.body ? "its body was replaced, and no redaction says that it is this"
+                    : "its body was taken out, and no redaction says so");
   }
 
  private:
+  // A body that is not there as it was written; if it was encrypted, the SHA-256 of what is.
+  struct Altered {
+    ScannedFrame frame;
+    std::optional<Digest> body;
+  };
+
+  // A redaction says that all of the blob's bodies are these, or, without any, that they were taken
+  // out.
+  void explain(uint32_t blob, const std::vector<Digest>& bodies) {
+    const auto altered = altered_.find(blob);
+    if (altered == altered_.end()) return;
+    const auto& frames = altered->second;
+    const bool is = bodies.empty()
+                        ? std::ranges::none_of(frames, [](const Altered& one) { return !!one.body; })
+                        : std::ranges::equal(frames, bodies, [](const Altered& one, const Digest& body) {
+                            return one.body == body;
+                          });
+    if (is) altered_.erase(altered);
+  }
+
   void fail(const ScannedFrame& frame, uint64_t firstFrame, const std::string& why) {
     const bool one = firstFrame == frame.header.sequence;
     result_.fault = {firstFrame, frame.header.sequence,
@@ -132,8 +162,8 @@ class Combiner {
   const std::optional<PublicKey> redactor_;
   Verification& result_;
   CheckpointChain chain_;
-  uint64_t removed_ = 0;
-  std::multimap<uint32_t, ScannedFrame> missing_;  // by blob
+  uint64_t removed_ = 0, reencrypted_ = 0;
+  std::map<uint32_t, std::vector<Altered>> altered_;  // by blob
 };
 
 unsigned availableThreads() {

@@ -16,7 +16,7 @@
 #include "recorder/keys.h"
 #include "recorder/signing.h"
 #include "replayer/frame_scanner.h"
-#include "replayer/redaction.h"
+#include "replayer/redaction_record.h"
 #include "replayer/trace_reader.h"
 #include "schema/error.h"
 
@@ -51,7 +51,8 @@ struct Verification {
   Extent whole;          // frames that are there
   Extent proved;         // by the key at hand
   Extent signedPart;     // by checkpoints
-  uint64_t removed = 0;  // bodies of blobs and parts that were taken out, among what is proved
+  // Bodies of blobs and parts that were taken out, or encrypted, among what is proved.
+  uint64_t removed = 0, reencrypted = 0;
   std::vector<RedactionRecord> redactions;
   std::vector<Covered> checkpoints;
   uint64_t witnessed = 0;    // heads of the witness that are this trace's

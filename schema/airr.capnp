@@ -9,6 +9,8 @@
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("airr::schema");
 
+using SealedKey = import "encryption.capnp".SealedKey;
+
 struct Header {
   airrVersion @0 :Text;
   sessionId @1 :Data;            # 16 random bytes
@@ -27,6 +29,11 @@ struct Header {
   policyHash @14 :Data;          # SHA-256 of the policy's text
   executableHash @15 :Data;      # SHA-256 of the airr executable; empty if it could not be read
   hostId @16 :Data;              # HMAC-SHA-256(/etc/machine-id, "airr host v2"); empty without one
+
+  # Of an encrypted trace (docs/trace-format.md). With sealedHeader, nothing else is here but airrVersion,
+  # sessionId, startedAt and the keys.
+  recipients @17 :List(SealedKey);
+  sealedHeader @18 :Data;        # the whole header, a Header, encrypted
 }
 
 struct Machine {

@@ -17,6 +17,7 @@ enum class ExitCode : int {
   kTampered = 111,        // verify: a frame is altered, missing, or out of place
   kWrongKey = 112,        // the key at hand did not authenticate this trace
   kWitness = 113,         // verify: the witness has seen another trace, or more of it
+  kEncrypted = 114,       // encrypted, and to none of the keys at hand
   kPolicy = 115,          // a policy cannot be read, or is not one
   kJudged = 116,          // judge: the new policy decides otherwise
   kPolicyTest = 117,      // policy test: a test or an example failed

@@ -33,4 +33,5 @@ struct Frame {
   leaf @6 :UInt32;               # which leaf has the event
   events @7 :Data;               # the leaf: messages in stream framing
   event @8 :UInt32;              # which of them
+  salt @9 :Data;                 # of the leaf, if the trace's events are encrypted
 }

@@ -7,6 +7,7 @@
 #include "mediator/syscalls/model.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 #include "tools/text.h"
 #include "replayer/open_trace.h"
 
@@ -18,7 +19,11 @@ int run(const InspectOptions& options) {
     throw Error(ExitCode::kFailure, "inspect: there is no syscall named " + options.syscall,
                 "'airr syscalls' lists them");
   }
-  OpenTrace trace = openForReading(options.trace);
+  OpenTrace trace = openForReading(options.trace, options.identities);
+  if (!trace.reader->isOpen()) {
+    std::cerr << "airr: only metadata is shown: the contents are encrypted to "
+              << plural(trace.reader->recipients().size(), "key") << ", none of them at hand.\n";
+  }
   if (options.showEvents()) {
     if (!trace.notAuthenticated.empty()) {
       std::cerr << "airr: the trace is read without being authenticated: "
@@ -52,6 +57,7 @@ Command addInspect(CLI::App& app) {
   app.add_option("--syscall", options->syscall, "Only calls of this name")->type_name("NAME");
   app.add_option("--path", options->path, "Only events that name a path like this (* ? [])")
       ->type_name("GLOB");
+  addIdentityOption(app, options->identities);
   app.add_option("trace", options->trace, "Trace to inspect")->type_name("TRACE")->required();
   app.footer(
       "A filter implies --events. An event's line has its number, the seconds since the session\n"

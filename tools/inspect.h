@@ -18,6 +18,7 @@ struct InspectOptions {
   bool events = false;
   std::optional<uint32_t> process;
   std::string syscall;  // name; empty for any
+  std::vector<std::string> identities;  // files of private keys
   std::string path;     // glob, in which * passes over slashes; empty for any
   bool showEvents() const { return events || process || !syscall.empty() || !path.empty(); }
 };

@@ -11,6 +11,7 @@
 
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 #include "tools/judge.h"
 #include "tools/text.h"
 
@@ -20,6 +21,7 @@ namespace {
 struct Options {
   std::vector<std::string> traces;
   std::string policy, against;
+  std::vector<std::string> identities;
   bool json = false, sarif = false, all = false, index = false;
   unsigned jobs = 0;
 };
@@ -76,7 +78,8 @@ std::vector<Judgement> judgeAll(const Options& options) {
   const size_t jobs = std::max<size_t>(1, options.jobs != 0 ? options.jobs : cores);
   const size_t count = options.traces.size();
   const size_t workers = std::min(jobs, count);
-  JudgeOptions each{options.policy, options.against, jobs > workers ? 2u : 1u, options.index};
+  JudgeOptions each{options.policy, options.against, jobs > workers ? 2u : 1u, options.index,
+                    options.identities};
   std::vector<Judgement> results(count);
   std::vector<std::exception_ptr> failures(count);
   std::atomic<size_t> next{0};
@@ -130,6 +133,7 @@ Command addJudge(CLI::App& app) {
                "Judge from the index TRACE.index, which is made first if it is not this trace's");
   app.add_option("--jobs", options->jobs, "Threads to use; default: as many as there are CPUs")
       ->type_name("N");
+  addIdentityOption(app, options->identities);
   app.add_option("trace", options->traces, "Traces to judge")->type_name("TRACE")->required();
   app.footer(
       "Runs nothing. Ends with 0 if nothing would have been decided otherwise, with 116 if\n"

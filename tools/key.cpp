@@ -1,8 +1,13 @@
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
 #include <memory>
 
+#include "recorder/files.h"
 #include "recorder/keys.h"
 #include "recorder/signing.h"
 #include "schema/error.h"
@@ -51,16 +56,43 @@ int show(const Options& options) {
   return 0;
 }
 
-int exportPublic(const Options& options) {
-  const std::string pem = toPem(KeyStore::peek(KeyStore::defaultPath()).publicKey);
-  if (options.output.empty()) {
+int writePublic(const std::string& pem, const std::string& output) {
+  if (output.empty()) {
     std::cout << pem;
     return 0;
   }
-  std::ofstream file(options.output, std::ios::binary | std::ios::trunc);
+  std::ofstream file(output, std::ios::binary | std::ios::trunc);
   file << pem;
   file.close();
-  if (!file) throw systemError("cannot write '" + options.output + "'");
+  if (!file) throw systemError("cannot write '" + output + "'");
+  return 0;
+}
+
+int exportPublic(const Options& options) {
+  return writePublic(toPem(KeyStore::peek(KeyStore::defaultPath()).publicKey), options.output);
+}
+
+int exportRecipient(const Options& options) {
+  const KeyStore keys = KeyStore::load(KeyStore::defaultPath(), false);
+  return writePublic(recipientToPem(keys.identity().recipient()), options.output);
+}
+
+int newIdentity(const Options& options) {
+  const Identity identity = Identity::generate();
+  std::string pem = identity.toPem();
+  const UniqueFd file =
+      openOwn(options.output, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY, 0600);
+  const bool written =
+      file && writeWhole(file.get(), {{reinterpret_cast<const uint8_t*>(pem.data()), pem.size()}}) &&
+      ::fsync(file.get()) == 0;
+  OPENSSL_cleanse(pem.data(), pem.size());
+  if (!written) throw systemError("cannot create '" + options.output + "'", errno, "choose another name");
+  const std::string open = options.output + ".pub";
+  writePublic(recipientToPem(identity.recipient()), open);
+  std::cout << "made the key " << fingerprint(identity.recipient()) << '\n'
+            << "  private key  " << printable(options.output)
+            << ", to read with (--identity); keep it out of sessions' reach\n"
+            << "  public key   " << printable(open) << ", to encrypt with (--encrypt-to)\n";
   return 0;
 }
 
@@ -95,6 +127,15 @@ Command addKey(CLI::App& app) {
   add("export-public", "Write the public key, with which anyone can verify, in PEM.", exportPublic)
       ->add_option("file", options->output, "Where to; standard output if it is not given")
       ->type_name("FILE");
+  add("export-recipient", "Write the public key with which others encrypt to this key store, in PEM.",
+      exportRecipient)
+      ->add_option("file", options->output, "Where to; standard output if it is not given")
+      ->type_name("FILE");
+  add("new-identity", "Make a key pair of its own for reading what is encrypted, in PEM.",
+      newIdentity)
+      ->add_option("file", options->output, "Private key to write; the public one gets .pub")
+      ->type_name("FILE")
+      ->required();
   app.footer(
       "The key is in $AIRR_KEY_FILE, else $XDG_DATA_HOME/airr/root.key, else\n"
       "~/.local/share/airr/root.key. A passphrase is asked for, or is the first line of\n"

@@ -74,7 +74,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "airr " AIRR_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Exit statuses: 0 success; 110-112 and 120-127 are listed in docs/exit-codes.md.\n"
+      "Exit statuses: 0 success; 110-117 and 120-127 are listed in docs/exit-codes.md.\n"
       "'airr COMMAND --help' explains a command.");
 
   struct Entry {
@@ -96,8 +96,8 @@ int run(int argc, char** argv) {
   add("replay", "Run a recorded program again, exactly, with no effect on the world.", addReplay);
   add("verify", "Prove that a trace is whole and unaltered.", addVerify);
   add("prove", "Write a standalone proof of one event.", addProve);
-  add("redact", "Take blobs out of a trace, verifiably.", addRedact);
-  add("key", "Make, show, rotate the key, or export its public half.", addKey);
+  add("redact", "Take blobs out of a trace, or encrypt them, verifiably.", addRedact);
+  add("key", "Make, show, rotate keys, or export their public halves.", addKey);
   add("inspect", "Show what a session did: a summary, or its events.", addInspect);
   add("judge", "Decide a recorded session again, under another policy, without running it.",
       addJudge);

@@ -16,6 +16,7 @@
 #include "replayer/judge.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 #include "tools/text.h"
 
 namespace airr::tools {
@@ -24,7 +25,7 @@ namespace {
 using policies::Policy;
 
 struct Options {
-  std::vector<std::string> policies, traces;
+  std::vector<std::string> policies, traces, identities;
   std::string policy, action;
   bool strict = false, checkOnly = false;
 };
@@ -123,7 +124,7 @@ int learnFrom(const Options& options) {
   policies::Learner learner;
   policies::Bindings bindings;
   for (const std::string& trace : options.traces) {
-    policies::Bindings own = learn(trace, learner);
+    policies::Bindings own = learn(trace, learner, options.identities);
     if (trace == options.traces[0]) bindings = own;
     // A variable stands for one thing only.
     if (own.workspace != bindings.workspace) bindings.workspace.reset();
@@ -200,8 +201,10 @@ Command addPolicy(CLI::App& app) {
       add("fmt", "Lay out policy files in the one way; rewrites them.", reformat);
   several(formatting, "Files");
   formatting->add_flag("--check", options->checkOnly, "Only name the files that would change");
-  add("learn", "Propose a policy that allows what recorded sessions did.", learnFrom)
-      ->add_option("trace", options->traces, "Traces to learn from")
+  CLI::App* learning =
+      add("learn", "Propose a policy that allows what recorded sessions did.", learnFrom);
+  addIdentityOption(*learning, options->identities);
+  learning->add_option("trace", options->traces, "Traces to learn from")
       ->type_name("TRACE")
       ->required();
   add("list", "Name the stock policies.", [](const Options&) { return list(); });

@@ -4,8 +4,10 @@
 
 #include "recorder/files.h"
 #include "replayer/event_proof.h"
+#include "replayer/open_trace.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 #include "tools/text.h"
 
 namespace airr::tools {
@@ -13,11 +15,13 @@ namespace {
 
 struct Options {
   std::string trace, output;
+  std::vector<std::string> identities;
   uint64_t event = 0;
 };
 
 int run(const Options& options) {
-  const std::vector<uint8_t> proof = makeProof(options.trace, options.event);
+  const std::vector<uint8_t> proof = makeProof(
+      options.trace, options.event, identitiesFor(options.trace, options.identities));
   const std::string path =
       options.output.empty() ? "event-" + std::to_string(options.event) + ".proof" : options.output;
   UniqueFd file = openOwn(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, 0644);
@@ -33,6 +37,7 @@ Command addProve(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("-o,--output", options->output, "Proof to write; else event-EVENT.proof")
       ->type_name("FILE");
+  addIdentityOption(app, options->identities);
   app.add_option("trace", options->trace, "Trace that has the event")
       ->type_name("TRACE")
       ->required();

@@ -32,6 +32,8 @@ struct Options {
   std::string policy;
   std::string durability = "process";
   std::string witness;
+  std::vector<std::string> encryptTo;  // files of public keys
+  bool clearMetadata = false;
   std::string approveCommand;
   bool awaitApproval = false;
 };
@@ -149,6 +151,15 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
   app.add_option("--witness", options->witness,
                  "Publish the trace's head there at every checkpoint (verify --witness)")
       ->type_name("FILE|URL");
+  auto* encryptTo =
+      app.add_option("--encrypt-to", options->encryptTo,
+                     "Encrypt the trace to this public key (PEM); may be given for several readers")
+          ->type_name("FILE")
+          ->allow_extra_args(false);
+  app.add_flag("--clear-metadata", options->clearMetadata,
+               "With --encrypt-to: encrypt what the program read and ran, but not which calls it "
+               "made,\nand what was decided on them")
+      ->needs(encryptTo);
   auto* shim = app.add_option("--shim", options->shim, "Path of libairr.so")->type_name("FILE");
   app.add_flag("--no-shim", options->noShim,
                "Record without the shim: as exact, with fewer names for what happened")
@@ -164,11 +175,15 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
     const std::string shimPath = shimFor(*options);
     const std::string policy = policyFor(*options);
     requireGuarantees(policy);
+    std::vector<Recipient> recipients;
+    for (const std::string& file : options->encryptTo) recipients.push_back(loadRecipient(file));
     return passThrough(record({.tracePath = options->output,
                                .command = program,
                                .shimPath = shimPath,
                                .powerSafe = options->durability == "power",
                                .witness = options->witness,
+                               .encryptTo = recipients,
+                               .clearMetadata = options->clearMetadata,
                                .pin = !options->noPin,
                                .policy = policy,
                                .approveCommand = options->approveCommand,

@@ -10,6 +10,7 @@
 #include "replayer/trace_verifier.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 #include "tools/text.h"
 
 namespace airr::tools {
@@ -19,6 +20,7 @@ struct Options {
   std::string trace, output;
   BlobChoice choice;
   RedactionNote note;
+  std::vector<std::string> identities, encryptTo;  // files of keys
 };
 
 std::string userName() {
@@ -27,18 +29,22 @@ std::string userName() {
 }
 
 int run(const Options& options) {
-  const OpenTrace trace = openAuthenticated(options.trace);
+  std::vector<Recipient> recipients;
+  for (const std::string& file : options.encryptTo) recipients.push_back(loadRecipient(file));
+  const OpenTrace trace = openAuthenticated(options.trace, options.identities);
   if (verifyTrace(options.trace, {.keys = trace.keys.get()}).fault) {
     throw Error(ExitCode::kTampered, "'" + options.trace + "' was altered, and is not redacted",
                 "see 'airr verify'");
   }
-  const Chosen chosen = chooseBlobs(*trace.reader, options.choice);
+  BlobChoice choice = options.choice;
+  choice.encrypted = recipients.empty();
+  const Chosen chosen = chooseBlobs(*trace.reader, choice);
   if (!chosen.eventsThatMatch.empty()) {
     std::cerr << "airr: " << plural(chosen.eventsThatMatch.size(), "event")
               << " hold what was looked for, beginning with event "
               << chosen.eventsThatMatch.front() << "; events cannot be redacted, only blobs.\n";
   }
-  redact(options.trace, options.output, chosen, options.note, *trace.keys);
+  redact(options.trace, options.output, chosen, options.note, *trace.keys, recipients);
   uint64_t bytes = 0;
   for (const auto& [blob, why] : chosen.blobs) {
     bytes += trace.reader->blobInfo(blob).size;
@@ -46,7 +52,7 @@ int run(const Options& options) {
               << printable(why) << '\n';
   }
   std::cout << printable(options.output) << ": " << plural(chosen.blobs.size(), "blob")
-            << " taken out (" << byteCount(bytes) << "); the original is still there\n";
+            << (recipients.empty() ? " taken out (" : " encrypted (") << byteCount(bytes) << "); the original is still there\n";
   return 0;
 }
 
@@ -65,13 +71,19 @@ Command addRedact(CLI::App& app) {
       ->type_name("REGEX");
   app.add_flag("--secrets", options->choice.secrets,
                "Take out contents in which there are private keys or tokens");
+  app.add_option("--encrypt-to", options->encryptTo,
+                 "Encrypt them to this public key (PEM) instead of taking them out")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  addIdentityOption(app, options->identities);
   app.add_option("--by", options->note.by, "Who does it; the user's name if it is not given")
       ->type_name("NAME");
   app.add_option("--reason", options->note.reason, "Why, for who reads the trace later")
       ->type_name("TEXT");
   app.add_option("trace", options->trace, "Trace to redact")->type_name("TRACE")->required();
   app.footer(
-      "The copy verifies as the trace does, and says what was taken out, by whom and when. Only "
+      "The copy verifies as the trace does, and says what was taken out or encrypted, by whom and "
+      "when. Only "
       "blobs\n"
       "can be taken out: large reads, and files that were mapped. It can be replayed as far as it "
       "does\n"

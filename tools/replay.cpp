@@ -3,6 +3,7 @@
 
 #include "replayer/replay_session.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 
 namespace airr::tools {
 
@@ -16,6 +17,7 @@ Command addReplay(CLI::App& app) {
                "Refuse a trace without a seal (of a session that did not end in order)");
   app.add_flag("--unverified", options->unverified,
                "Replay although there is no key to check the trace with, or another one");
+  addIdentityOption(app, options->identities);
   app.add_option("trace", options->tracePath, "Trace to replay")->type_name("TRACE")->required();
   app.footer(
       "Exits with the recorded status, or 120 at the first divergence; docs/exit-codes.md lists\n"

@@ -17,6 +17,7 @@
 #include "replayer/trace_verifier.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/identity_option.h"
 #include "tools/inspect.h"
 #include "tools/text.h"
 
@@ -29,6 +30,7 @@ struct Options {
   std::string proof;
   std::string redactor;
   std::string witness;
+  std::vector<std::string> identities;  // files of private keys
   unsigned threads = 0;
   bool content = false;
   bool json = false;
@@ -37,6 +39,8 @@ struct Options {
 struct Report {
   Verification proof;
   std::string command, started;
+  std::vector<std::string> readers;  // fingerprints of those whom it is encrypted to
+  bool hidesMetadata = false;        // events without their contents, too, are for them alone
   std::optional<ContentCheck> content;
 };
 
@@ -46,10 +50,12 @@ Report verify(const Options& options) {
   if (!options.redactor.empty()) with.redactor = loadPublicKey(options.redactor);
   OpenTrace trace;
   if (options.publicKey.empty()) {
-    trace = openAuthenticated(options.trace);
+    trace = openForVerifying(options.trace, options.identities);
     with.keys = trace.keys.get();
   } else {
-    trace.reader = std::make_unique<TraceReader>(options.trace, nullptr);
+    if (options.content || !options.identities.empty())
+      trace.identities = identitiesFor(options.trace, options.identities);
+    trace.reader = std::make_unique<TraceReader>(options.trace, nullptr, trace.identities);
     with.publicKey = loadPublicKey(options.publicKey);
   }
   report.proof = verifyTrace(options.trace, with);
@@ -58,6 +64,9 @@ Report verify(const Options& options) {
   for (auto word : header.getArguments()) words.emplace_back(word.begin(), word.end());
   report.command = commandLine(words);
   report.started = utcTime(header.getStartedAt());
+  for (const SealedKey& one : trace.reader->recipients())
+    report.readers.push_back(fingerprint(one.recipient));
+  report.hidesMetadata = trace.reader->hidesMetadata();
   if (options.content && report.proof.verdict != ExitCode::kTampered) {
     report.content = checkContent(*trace.reader);
   }
@@ -76,6 +85,8 @@ const char* verdictName(ExitCode code) {
       return "wrong-key";
     case ExitCode::kWitness:
       return "witness";
+    case ExitCode::kEncrypted:
+      return "encrypted";
     case ExitCode::kUnreadable:
       return "unreadable";
     case ExitCode::kVersion:
@@ -98,6 +109,18 @@ std::string frameRange(uint64_t first, uint64_t last) {
 std::string describe(const FrameFault& fault) {
   return frameRange(fault.firstFrame, fault.lastFrame) + " (bytes " + std::to_string(fault.start) +
          "-" + std::to_string(fault.stop) + "): " + fault.why;
+}
+
+std::vector<std::string> readersOf(const RedactionRecord& redaction) {
+  std::vector<std::string> readers;
+  for (const SealedKey& one : redaction.recipients) readers.push_back(fingerprint(one.recipient));
+  return readers;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
 }
 
 void printText(const Report& report, const Options& options) {
@@ -126,10 +149,16 @@ void printText(const Report& report, const Options& options) {
     std::cout << "  unproved  " << frameRange(proved.frames + 1, proof.whole.frames)
               << ": no checkpoint covers them\n";
   }
+  if (!report.readers.empty()) {
+    std::cout << "  encrypted to " << joined(report.readers)
+              << (report.hidesMetadata ? "" : "; metadata in the clear") << '\n';
+  }
   for (const RedactionRecord& redaction : proof.redactions) {
-    std::cout << "  redacted  " << plural(redaction.blobs.size(), "blob") << " by "
+    std::cout << (redaction.recipients.empty() ? "  redacted  " : "  encrypted ")
+              << plural(redaction.blobs.size(), "blob") << " by "
               << printable(redaction.by) << " (" << fingerprint(redaction.publicKey) << ") on "
               << utcTime(redaction.time);
+    if (!redaction.recipients.empty()) std::cout << ", to " << joined(readersOf(redaction));
     if (!redaction.reason.empty()) std::cout << ": " << printable(redaction.reason);
     std::cout << '\n';
   }
@@ -148,9 +177,13 @@ void printText(const Report& report, const Options& options) {
               << (content.missingBlobs
                       ? ", " + std::to_string(content.missingBlobs) + " more cut off"
                       : "")
+              << (content.encryptedBlobs
+                      ? ", " + std::to_string(content.encryptedBlobs) + " encrypted to others"
+                      : "")
               << ")\n";
   }
-  std::cout << "  command   " << report.command << '\n' << "  started   " << report.started << '\n';
+  if (!report.command.empty()) std::cout << "  command   " << report.command << '\n';
+  std::cout << "  started   " << report.started << '\n';
   if (report.content) {
     const ContentCheck& content = *report.content;
     std::cout << "  ended     " << (content.status ? waitStatus(*content.status) : "not recorded");
@@ -178,22 +211,28 @@ nlohmann::json toJson(const Report& report, const Options& options) {
       {"signed", toJson(proof.signedPart)},
       {"whole", toJson(proof.whole)},
       {"redactedFrames", proof.removed},
+      {"reencryptedFrames", proof.reencrypted},
+      {"encryption", nullptr},
       {"checkpoints", nlohmann::json::array()},
       {"fault", nullptr},
       {"content", nullptr},
       {"command", report.command},
       {"started", report.started}};
+  if (!report.readers.empty()) {
+    json["encryption"] = {{"recipients", report.readers}, {"metadata", report.hidesMetadata}};
+  }
   json["redactions"] = nlohmann::json::array();
   for (const RedactionRecord& redaction : proof.redactions) {
     nlohmann::json blobs = nlohmann::json::array();
-    for (const auto& [blob, why] : redaction.blobs) {
-      blobs.push_back({{"blob", blob}, {"why", jsonText(why)}});
+    for (const auto& [blob, redacted] : redaction.blobs) {
+      blobs.push_back({{"blob", blob}, {"why", jsonText(redacted.why)}});
     }
     json["redactions"].push_back({{"frame", redaction.frame},
                                   {"time", utcTime(redaction.time)},
                                   {"by", jsonText(redaction.by)},
                                   {"reason", jsonText(redaction.reason)},
                                   {"publicKey", hex(redaction.publicKey.data(), 32)},
+                                  {"recipients", readersOf(redaction)},
                                   {"blobs", std::move(blobs)}});
   }
   json["witness"] = nullptr;
@@ -223,6 +262,7 @@ nlohmann::json toJson(const Report& report, const Options& options) {
                        {"blobBytes", content.blobBytes},
                        {"redactedBlobs", content.redactedBlobs},
                        {"missingBlobs", content.missingBlobs},
+                       {"encryptedBlobs", content.encryptedBlobs},
                        {"status", content.status ? nlohmann::json(*content.status) : nullptr},
                        {"reason", jsonText(content.reason)}};
   }
@@ -337,6 +377,7 @@ Command addVerify(CLI::App& app) {
       ->type_name("FILE");
   app.add_option("--proof", options->proof, "Verify a proof that 'airr prove' wrote, not a trace")
       ->type_name("FILE");
+  addIdentityOption(app, options->identities);
   app.add_option("trace", options->trace, "Trace to verify")->type_name("TRACE");
   app.footer(
       "Exits with 0 if the trace is intact and sealed, 110 if it is unsealed or truncated, 111 if\n"

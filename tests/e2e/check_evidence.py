@@ -2,13 +2,14 @@
 
 import json
 import pathlib
+import secrets
 import shutil
 
 import server
 import witness_server
 from session import check, run, shown
 
-UNSEALED, TAMPERED, WRONG_KEY, WITNESS, FAILURE = 110, 111, 112, 113, 125
+UNSEALED, TAMPERED, WRONG_KEY, WITNESS, ENCRYPTED, FAILURE = 110, 111, 112, 113, 114, 125
 
 
 def succeeds(outcome):
@@ -71,23 +72,31 @@ def forged_log(place):
         check(status == UNSEALED, f"{how}: {status} {report}")
 
 
+# Files one after the other, and so much read between them that the trace grows.
+WRITES = "i=0; while true; do echo $i > f$i; head -c 20000 /dev/urandom > /dev/null; i=$((i+1)); done"
+
+
+def no_effect_without_record(place, what):
+    """Every file that was made is named in the trace."""
+    lines = place.airr_run("inspect", "--json", "--events", place.trace).output.decode().splitlines()
+    named = {pathlib.PurePath(e["path"]).name for e in map(json.loads, lines) if isinstance(e.get("path"), str)}
+    made = {path.name for path in place.work.iterdir()}
+    check(made <= named, f"{what}: effects without a record: {sorted(made - named)}")
+
+
 def full_store(place):
     """A trace that may not grow: airr says so, and nothing happened that is not in it."""
-    program = "i=0; while true; do echo $i > f$i; head -c 20000 /dev/urandom > /dev/null; i=$((i+1)); done"
     for limit in (150_000, 400_000, 1_000_000, 3_000_001):
         place.make_key()
         place.fresh_work()
         place.trace.unlink(missing_ok=True)
-        command = ["prlimit", f"--fsize={limit}", place.airr, "record", "-o", place.trace, "--", "sh", "-c", program]
+        command = ["prlimit", f"--fsize={limit}", place.airr, "record", "-o", place.trace, "--", "sh", "-c", WRITES]
         outcome = run(command, place.work, place.environment())
         check(outcome.status == FAILURE, f"limit {limit}: status {outcome.status}\n{shown(outcome.error)}")
         check(b"File too large" in outcome.error and str(place.trace).encode() in outcome.error, shown(outcome.error))
         status, report = verified(place, place.trace)
         check(status == UNSEALED, f"limit {limit}: {status} {report}")
-        lines = place.airr_run("inspect", "--json", "--events", place.trace).output.decode().splitlines()
-        named = {pathlib.PurePath(e["path"]).name for e in map(json.loads, lines) if isinstance(e.get("path"), str)}
-        made = {path.name for path in place.work.iterdir()}
-        check(made <= named, f"limit {limit}: effects without a record: {sorted(made - named)}")
+        no_effect_without_record(place, f"limit {limit}")
 
 
 def full_device(place):
@@ -188,6 +197,139 @@ def redact(place):
     check(before["content"]["redactedBlobs"] == 0, "the original was changed")
 
 
+# Meets secrets: reads a long and a short one, maps one, has one in its environment; says what it found.
+READS = """
+import mmap, os
+a = open('long', 'rb', buffering=0).read()
+b = open('short').read()
+f = open('mapped', 'rb')
+c = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE)
+print(len(a), len(b), len(c), len(os.environ['TOKEN']), 'done')
+"""
+
+
+def secrets_session(place, *options):
+    """Records a session that meets secrets; gives a piece of each, and the outcome. The first two do not
+    compress, so that they are in a clear trace as they are."""
+    place.make_key()
+    place.fresh_work()
+    place.trace = place.trace_to_write
+    short, token = secrets.token_urlsafe(64), secrets.token_urlsafe(64)
+    read, mapped = secrets.token_bytes(40000), secrets.token_bytes(20000)
+    (place.work / "long").write_bytes(read)
+    (place.work / "mapped").write_bytes(mapped)
+    (place.work / "short").write_text(short)
+    command = [place.airr, "record", *options, "-o", place.trace, "--", "/usr/bin/python3", "-c", READS]
+    outcome = run(command, place.work, {**place.environment(), "TOKEN": token})
+    check(outcome.status == 0, shown(outcome.error))
+    return (read[1000:1032], mapped[1000:1032], short.encode(), token.encode()), outcome
+
+
+def found(trace, marks):
+    content = trace.read_bytes()
+    return [mark for mark in marks if mark in content]
+
+
+def new_identity(place, name):
+    """A key pair's two files, and the fingerprint by which airr names it."""
+    file = place.elsewhere / name
+    told = succeeds(place.airr_run("key", "new-identity", file))
+    check(file.stat().st_mode & 0o777 == 0o600, "the private key is too open")
+    return file, f"{file}.pub", told.split()[3]
+
+
+def encrypted(place):
+    """An encrypted trace verifies for all who have the public key, and is read by its recipients alone."""
+    identity, recipient, name = new_identity(place, "reader.pem")
+    stranger = new_identity(place, "stranger.pem")[0]
+    openssl = place.elsewhere / "openssl.pem"
+    run(["openssl", "genpkey", "-algorithm", "X25519", "-out", openssl], place.elsewhere, place.environment())
+    run(["openssl", "pkey", "-in", openssl, "-pubout", "-out", f"{openssl}.pub"], place.elsewhere, place.environment())
+    marks, outcome = secrets_session(place)
+    check(set(marks[:2]) <= set(found(place.trace, marks)), "a clear trace does not have the secrets: the search finds nothing")
+    marks, outcome = secrets_session(place, "--encrypt-to", recipient, "--encrypt-to", f"{openssl}.pub")
+    check(not found(place.trace, [*marks, b"mapped", b"python3"]), "the trace has what it should hide")
+    key = place.elsewhere / "public.pem"
+    succeeds(place.airr_run("key", "export-public", key))
+    status, report = verified(place, "--public-key", key, place.trace)
+    check(status == 0 and len(report["encryption"]["recipients"]) == 2, f"{status}: {report}")
+    place.forget()
+    for holder in (identity, openssl):
+        replayed = place.replay("--identity", holder)
+        check((replayed.status, replayed.output) == (0, outcome.output), f"{replayed}")
+    for options in ([], ["--identity", stranger]):
+        for command in ("replay", "inspect", "redact", "judge", "prove", "verify"):
+            more = {
+                "redact": ["--blob", "0", "-o", place.elsewhere / "no.cap"],
+                "judge": ["--policy", "developer"],
+                "verify": ["--content"],
+            }.get(command, [])
+            last = ["1"] if command == "prove" else []
+            refused = place.airr_run(command, *options, *more, place.trace, *last)
+            check(refused.status == ENCRYPTED, f"{command}: status {refused.status}\n{shown(refused.error)}")
+            check(name.encode() in refused.error, f"{command} does not name the recipient: {shown(refused.error)}")
+    succeeds(place.airr_run("inspect", "--identity", identity, place.trace))
+    status, report = verified(place, "--content", "--identity", identity, place.trace)
+    check(status == 0 and "python3" in report["command"], f"{status}: {report}")
+    proof = place.elsewhere / "one.proof"
+    succeeds(place.airr_run("prove", "--identity", identity, "-o", proof, place.trace, "3"))
+    status, report = verified(place, "--proof", proof, "--public-key", key)
+    check(status == 0 and report["event"] == 3, f"{status}: {report}")
+
+
+def own_key_store(place):
+    """Who encrypts to their own key store needs no --identity."""
+    place.make_key()
+    recipient = place.elsewhere / "own.pub"
+    succeeds(place.airr_run("key", "export-recipient", recipient))
+    marks, outcome = secrets_session(place, "--encrypt-to", recipient)
+    check(not found(place.trace, marks), "the trace has what it should hide")
+    place.forget()
+    replayed = place.replay()
+    check((replayed.status, replayed.output) == (0, outcome.output), f"{replayed}")
+
+
+def clear_metadata(place):
+    """With --clear-metadata, everybody sees what happened, and nobody else what was read."""
+    identity, recipient, _ = new_identity(place, "reader.pem")
+    marks, outcome = secrets_session(place, "--encrypt-to", recipient, "--clear-metadata")
+    check(not found(place.trace, marks), "the trace has what it should hide")
+    events = place.airr_run("inspect", "--json", "--events", place.trace)
+    check(b"only metadata" in events.error, shown(events.error))
+    named = {str(e.get("path")) for e in map(json.loads, succeeds(events).splitlines())}
+    check(any(path.endswith("/mapped") for path in named), f"{named}")
+    whole = succeeds(place.airr_run("inspect", "--json", "--events", "--identity", identity, place.trace))
+    check(len(whole.splitlines()) == len(events.output.splitlines()), "there are other events for the holder")
+    check(place.airr_run("replay", place.trace).status == ENCRYPTED, "it was replayed without its contents")
+    place.forget()
+    replayed = place.replay("--identity", identity)
+    check((replayed.status, replayed.output) == (0, outcome.output), f"{replayed}")
+
+
+def reencrypt(place):
+    """A redaction encrypts a secret instead of taking it out: the holder of the key replays, others do not."""
+    identity, recipient, name = new_identity(place, "auditor.pem")
+    marks, outcome = secrets_session(place)
+    copy = place.elsewhere / "copy.cap"
+    arguments = ["--path", "*/mapped", "--encrypt-to", recipient, "--by", "the auditor", "-o", copy]
+    told = succeeds(place.airr_run("redact", *arguments, place.trace))
+    check("encrypted" in told, told)
+    check(found(place.trace, [marks[1]]) and not found(copy, [marks[1]]), "the copy has what was encrypted")
+    check(found(copy, [marks[0]]), "the copy lacks what was not chosen")
+    key = place.elsewhere / "public.pem"
+    succeeds(place.airr_run("key", "export-public", key))
+    status, report = verified(place, "--public-key", key, copy)
+    check(status == 0 and report["reencryptedFrames"] >= 1, f"{status}: {report}")
+    redaction = report["redactions"][0]
+    check((redaction["by"], redaction["recipients"]) == ("the auditor", [name]), f"{redaction}")
+    place.trace = copy
+    shutil.rmtree(place.work)
+    replayed = place.replay("--identity", identity)
+    check((replayed.status, replayed.output) == (0, outcome.output), f"{replayed}")
+    refused = place.replay()
+    check(refused.status == ENCRYPTED and name.encode() in refused.error, f"{refused}")
+
+
 def power(place):
     """The trace of a session that wants it on the disk is no other than any."""
     place.make_key()
@@ -209,5 +351,9 @@ CHECKS = {
     "evidence.witness": witness,
     "evidence.witness_tls": witness_tls,
     "evidence.redact": redact,
+    "evidence.encrypted": encrypted,
+    "evidence.own_key_store": own_key_store,
+    "evidence.clear_metadata": clear_metadata,
+    "evidence.reencrypt": reencrypt,
     "evidence.power": power,
 }

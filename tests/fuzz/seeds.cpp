@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "replayer/event_proof.h"
+#include "replayer/redaction.h"
 #include "tests/fuzz/targets.h"
 #include "tests/recorder/raw_trace.h"
 
@@ -14,18 +15,30 @@ using Seeds = std::vector<std::vector<uint8_t>>;
 // A directory with a key and a trace of a few frames of every type.
 class Place {
  public:
-  Place() {
+  explicit Place(const TraceOptions& options = {}) {
     std::string name = std::filesystem::temp_directory_path() / "airr-fuzz-XXXXXX";
     directory_ = ::mkdtemp(name.data());
     ::setenv("AIRR_CACHE_DIR", (directory_ + "/cache").c_str(), 1);
-    const KeyStore keys = KeyStore::create(directory_ + "/key", Protection::kNone);
+    keys_ = KeyStore::create(directory_ + "/key", Protection::kNone);
     capnp::MallocMessageBuilder header;
     auto root = header.initRoot<schema::Header>();
     const ByteVector sessionId(16, 7);
     root.setSessionId(kj::arrayPtr(sessionId.data(), sessionId.size()));
     root.initArguments(1).set(0, "agent");
-    RawTrace trace(this->trace(), keys.sessionKey(sessionId), header);
+    RawTrace trace(this->trace(), keys_.sessionKey(sessionId), header, options);
     trace.events({RawTrace::note(1, "first"), RawTrace::reference(0)});
+    if (options.clearMetadata) {
+      EventCompressor compressor;
+      Encoding encoding;
+      capnp::MallocMessageBuilder message;
+      RawTrace::note(1, "first")(message.initRoot<schema::Event>());
+      const auto words = capnp::messageToFlatArray(message);
+      const auto bytes = words.asBytes();
+      ByteVector two(bytes.begin(), bytes.end());
+      two.insert(two.end(), bytes.begin(), bytes.end());
+      const Bytes stored = compressor.compress(two, encoding);
+      trace.frames().metadata(two.size(), encoding, stored);
+    }
     trace.frames().checkpoint();
     trace.blob(noise(60, 1), {10, 20});
     trace.frames().sameBlob(sha256(noise(60, 1)), 60);
@@ -35,19 +48,35 @@ class Place {
   ~Place() { std::filesystem::remove_all(directory_); }
 
   std::string trace() const { return directory_ + "/trace.cap"; }
+  // A copy in which blob 0 is encrypted, or taken out.
+  std::string redacted(std::span<const Recipient> recipients) const {
+    const std::string copy = directory_ + (recipients.empty() ? "/without.cap" : "/encrypted.cap");
+    redact(trace(), copy, {{{0, "seed"}}, {}}, {"seed", "seed"}, keys_, recipients);
+    return copy;
+  }
 
  private:
   std::string directory_;
+  KeyStore keys_;
 };
 
-Seeds traceSeeds() { return {readFile(Place().trace())}; }
+Seeds traceSeeds() {
+  const std::vector<Recipient> readers = {reader().recipient()};
+  const Place clear;
+  return {readFile(clear.trace()),
+          readFile(clear.redacted({})),
+          readFile(clear.redacted(readers)),
+          readFile(Place({.encryptTo = readers}).trace()),
+          readFile(Place({.encryptTo = readers, .clearMetadata = true}).trace())};
+}
 
 Seeds frameSeeds() {
-  const ByteVector trace = readFile(Place().trace());
   Seeds seeds;
-  for (const FrameAt& frame : framesOf(trace)) {
-    seeds.emplace_back(trace.begin() + static_cast<ptrdiff_t>(frame.start),
-                       trace.begin() + static_cast<ptrdiff_t>(frame.end));
+  for (const ByteVector& trace : traceSeeds()) {
+    for (const FrameAt& frame : framesOf(trace)) {
+      seeds.emplace_back(trace.begin() + static_cast<ptrdiff_t>(frame.start),
+                         trace.begin() + static_cast<ptrdiff_t>(frame.end));
+    }
   }
   return seeds;
 }
@@ -61,8 +90,9 @@ Seeds keyFileSeeds() {
 }
 
 Seeds proofSeeds() {
-  const Place place;
-  return {makeProof(place.trace(), 1), makeProof(place.trace(), 3)};
+  const Place place, encrypted({.encryptTo = {reader().recipient()}});
+  return {makeProof(place.trace(), 1), makeProof(place.trace(), 3),
+          makeProof(encrypted.trace(), 1, {&reader(), 1})};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "recorder/digest.h"
+#include "recorder/encryption.h"
 
 namespace airr::fuzz {
 
@@ -18,6 +19,9 @@ struct Target {
   void (*run)(Bytes);
   std::vector<std::vector<uint8_t>> (*seeds)();
 };
+
+// Who can read the seeds that are encrypted.
+const Identity& reader();
 
 void trace(Bytes);
 void frame(Bytes);

@@ -35,7 +35,7 @@ class BlobStoreTest : public TraceTest {
     EXPECT_EQ(reader.end(), TraceEnd::kSealed);
     for (uint32_t blob = 0; blob < reader.blobCount(); ++blob) {
       contents.push_back(reader.readBlob(blob, 0, reader.blobInfo(blob).size));
-      EXPECT_EQ(reader.blobInfo(blob).sha256, sha256(contents.back()));
+      EXPECT_EQ(reader.blobInfo(blob).digest, sha256(contents.back()));
     }
     return contents;
   }

@@ -58,7 +58,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   EXPECT_NE(fault([](auto& h) { h.type = static_cast<FrameType>(7); }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kPlain; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.encoding = Encoding::kSame; }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.removed = true; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.state = BodyState::kRemoved; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.rawSize = kMaxEventsFrame + 8; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.rawSize = 0x1001; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.bodySize = 0; }), nullptr);
@@ -82,7 +82,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
     h.directorySize = 2 * sizeof(Digest);
   };
   EXPECT_EQ(fault(blob), nullptr);
-  EXPECT_EQ(fault([&](auto& h) { blob(h), h.removed = true; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { blob(h), h.state = BodyState::kRemoved; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.eventCount = 1; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.bodySize = 0; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { blob(h), h.directorySize = sizeof(Digest); }), nullptr);
@@ -99,7 +99,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   EXPECT_EQ(fault(same), nullptr);
   EXPECT_NE(fault([&](auto& h) { same(h), h.bodySize = 1; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { same(h), h.directorySize = 2 * sizeof(Digest); }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { same(h), h.removed = true; }),
+  EXPECT_NE(fault([&](auto& h) { same(h), h.state = BodyState::kRemoved; }),
             nullptr);  // there is nothing to remove
 
   auto part = [](FrameHeader& h) {
@@ -111,7 +111,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   };
   EXPECT_EQ(fault(part), nullptr);
   EXPECT_EQ(fault([&](auto& h) { part(h), h.bodySize = kMaxPart; }), nullptr);
-  EXPECT_EQ(fault([&](auto& h) { part(h), h.removed = true; }), nullptr);
+  EXPECT_EQ(fault([&](auto& h) { part(h), h.state = BodyState::kRemoved; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { part(h), h.bodySize = kMaxPart + 1; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { part(h), h.bodySize = 0; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { part(h), h.rawSize = 1; }), nullptr);
@@ -132,7 +132,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   EXPECT_NE(fault([&](auto& h) { seal(h), h.eventCount = 1; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { seal(h), h.directorySize = 36; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { seal(h), h.encoding = Encoding::kZstdStart; }), nullptr);
-  EXPECT_NE(fault([&](auto& h) { seal(h), h.removed = true; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { seal(h), h.state = BodyState::kRemoved; }), nullptr);
   for (uint64_t size : {112, 144, 176}) {
     EXPECT_EQ(fault([&](auto& h) { plain(h, FrameType::kCheckpoint, size); }), nullptr) << size;
   }
@@ -142,7 +142,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
 
   auto redaction = [&](FrameHeader& h) { plain(h, FrameType::kRedaction, 80); };
   EXPECT_EQ(fault(redaction), nullptr);
-  EXPECT_NE(fault([&](auto& h) { redaction(h), h.removed = true; }), nullptr);
+  EXPECT_NE(fault([&](auto& h) { redaction(h), h.state = BodyState::kRemoved; }), nullptr);
   EXPECT_NE(fault([&](auto& h) { plain(h, FrameType::kRedaction, 81); }), nullptr);
   EXPECT_NE(fault([&](auto& h) { plain(h, FrameType::kRedaction, kMaxRedaction + 8); }), nullptr);
 
@@ -178,9 +178,9 @@ TEST(FrameHash, CoversTheBodyUnlessItCanBeRemoved) {
     header.type = type;
     const Digest digest = hash.frame(encoded(header), before, directory, body);
     EXPECT_EQ(digest, hash.frame(encoded(header), before, directory, other));
-    header.removed = true;
+    header.state = BodyState::kRemoved;
     EXPECT_EQ(digest, hash.frame(encoded(header), before, directory, Bytes()));
-    header.removed = false;
+    header.state = BodyState::kWritten;
   }
   EXPECT_NE(hash.frame(encoded(header), before, directory, body),
             hash.frame(encoded(header), Digest{1}, directory, body));

@@ -15,8 +15,9 @@ namespace airr {
 
 class RawTrace {
  public:
-  RawTrace(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header)
-      : frames_(path, key, header) {}
+  RawTrace(const std::string& path, const SessionKey& key, capnp::MallocMessageBuilder& header,
+           const TraceOptions& options = {})
+      : frames_(path, key, header, options) {}
 
   // One frame of these events.
   void events(const std::vector<std::function<void(schema::Event::Builder)>>& fills) {
@@ -30,7 +31,11 @@ class RawTrace {
     }
     Encoding encoding;
     const Bytes stored = compressor_.compress(raw, encoding);
-    const Leaf leaf{static_cast<uint32_t>(fills.size()), sha256(raw)};
+    Sha256 hash;
+    if (const auto salt = frames_.salt(events_ + 1)) hash.update(*salt);
+    hash.update(raw);
+    const Leaf leaf{static_cast<uint32_t>(fills.size()), hash.finish()};
+    events_ += fills.size();
     frames_.events(raw.size(), {&leaf, 1}, encoding, stored);
   }
 
@@ -70,6 +75,7 @@ class RawTrace {
  private:
   FrameWriter frames_;
   EventCompressor compressor_;
+  uint64_t events_ = 0;
 };
 
 // A frame of a trace as it lies in its file.

@@ -12,10 +12,10 @@ namespace airr {
 class EvidenceTest : public TraceTest {
  protected:
   // Three epochs and the seal: events, a blob in parts, one that repeats it.
-  void writeSmall(const std::string& file) const {
+  void writeSmall(const std::string& file, const TraceOptions& options = {}) const {
     capnp::MallocMessageBuilder header;
     fillHeader(header);
-    RawTrace trace(file, sessionKey(), header);
+    RawTrace trace(file, sessionKey(), header, options);
     trace.events({RawTrace::note(1, "first"), RawTrace::reference(0)});
     trace.frames().checkpoint();
     const ByteVector content = noise(60, 1);

@@ -71,7 +71,7 @@ TEST_F(RedactionTest, CopyVerifiesAndSaysWhatWasTakenOut) {
     EXPECT_EQ(record.reason, "GDPR");
     EXPECT_GT(record.time, 1'700'000'000'000'000'000);
     EXPECT_EQ(record.blobs.size(), 3u);
-    EXPECT_EQ(record.blobs.at(1), "secret: GitHub token");
+    EXPECT_EQ(record.blobs.at(1).why, "secret: GitHub token");
     EXPECT_EQ(proof.proved.bytes, std::filesystem::file_size(copy_));
   }
   const ByteVector bytes = readFile(copy_);

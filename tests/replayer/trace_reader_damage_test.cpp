@@ -93,7 +93,7 @@ class DamageTest : public TraceTest {
   ByteVector redacted(ByteVector bytes, const Frame& frame) const {
     const std::span<uint8_t, kFrameHeaderSize> at(bytes.data() + frame.start, kFrameHeaderSize);
     FrameHeader header = FrameHeader::decode(at);
-    header.removed = true;
+    header.state = BodyState::kRemoved;
     header.encode(at);
     const auto start = bytes.begin() + static_cast<ptrdiff_t>(frame.start);
     bytes.erase(start + static_cast<ptrdiff_t>(kFrameHeaderSize + header.storedSize()),
@@ -406,11 +406,11 @@ TEST_F(DamageTest, OtherFilesAreNotTraces) {
   EXPECT_EQ(errorOf([&] { TraceReader(path("fifo"), &keys_); }).code(), ExitCode::kUnreadable);
 
   ByteVector later = original_;
-  later[8] = kFormatVersion + 1;
+  later[8] = kEncryptedVersion + 1;
   writeFile(file_, later);
   const Error version = errorOf([&] { TraceReader(file_, nullptr); });
   EXPECT_EQ(version.code(), ExitCode::kVersion);
-  EXPECT_NE(std::string(version.what()).find("version 3"), std::string::npos);
+  EXPECT_NE(std::string(version.what()).find("version 4"), std::string::npos);
 }
 
 // Content that no writer makes, in frames whose headers are in order; without a key nothing else

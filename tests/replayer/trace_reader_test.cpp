@@ -118,7 +118,7 @@ TEST_F(TraceReaderTest, BlobsOfARecording) {
     ASSERT_TRUE(event);
     const uint32_t blob = event->getSyscall().getWrites()[0].getBlob().getBlob();
     EXPECT_EQ(reader.blobInfo(blob).size, contents[i].size());
-    EXPECT_EQ(reader.blobInfo(blob).sha256, sha256(contents[i]));
+    EXPECT_EQ(reader.blobInfo(blob).digest, sha256(contents[i]));
     EXPECT_FALSE(reader.blobInfo(blob).redacted);
     EXPECT_EQ(reader.readBlob(blob, 0, contents[i].size()), contents[i]);
     reader.checkBlob(blob);

@@ -126,7 +126,7 @@ TEST_F(TraceVerifierTest, RemovedBodiesWantARedaction) {
   for (auto frame = frames_.rbegin(); frame != frames_.rend(); ++frame) {
     if (!frame->header.isRemovable() || frame->header.bodySize == 0) continue;
     FrameHeader header = frame->header;
-    header.removed = true;
+    header.state = BodyState::kRemoved;
     header.encode(
         std::span<uint8_t, kFrameHeaderSize>(bytes.data() + frame->start, kFrameHeaderSize));
     const auto start = bytes.begin() + static_cast<ptrdiff_t>(frame->start);
