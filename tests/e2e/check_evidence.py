@@ -1,13 +1,14 @@
 """What makes a trace evidence: keys, proofs, witness, redaction, and a store that fails closed."""
 
 import json
+import os
 import pathlib
 import secrets
 import shutil
 
 import server
 import witness_server
-from session import check, run, shown
+from session import Skip, check, run, shown
 
 UNSEALED, TAMPERED, WRONG_KEY, WITNESS, ENCRYPTED, FAILURE = 110, 111, 112, 113, 114, 125
 
@@ -97,6 +98,43 @@ def full_store(place):
         status, report = verified(place, place.trace)
         check(status == UNSEALED, f"limit {limit}: {status} {report}")
         no_effect_without_record(place, f"limit {limit}")
+
+
+def read_only(place):
+    """The trace's file system becomes read-only in the middle of a session.
+
+    A file system with a file that is open for writing cannot be remounted read-only (EBUSY), so it is done as
+    it happens: an ext4 that meets an error goes read-only by itself, which `remount,abort` brings about.
+    """
+    if os.geteuid() != 0 or not shutil.which("mkfs.ext4") or not os.path.exists("/dev/loop-control"):
+        raise Skip("mounting a file system of its own needs root, mkfs.ext4 and loop devices")
+    image, store = place.base / "image", place.base / "store"
+    store.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(64 << 20)
+    succeeds(run(["mkfs.ext4", "-q", image], place.base, place.environment()))
+    own = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    mount = 'mount -o loop "$IMAGE" "$STORE" || exit 77; '
+    names = {**place.environment(), "IMAGE": str(image), "STORE": str(store)}
+    if run([*own, mount], place.work, names).status != 0:
+        raise Skip("this machine lets nobody mount a file system in a namespace of its own")
+    place.make_key()
+    place.fresh_work()
+    script = mount + (
+        '"$AIRR" record -o "$STORE/trace.cap" -- sh -c "$WRITES" & session=$!; '
+        "while [ ! -e f20 ]; do kill -0 $session || exit 78; sleep 0.01; done; "
+        'mount -o remount,abort "$STORE" || exit 79; '
+        'wait $session; status=$?; cp "$STORE/trace.cap" "$TRACE"; umount "$STORE"; exit $status'
+    )
+    names |= {"AIRR": place.airr, "WRITES": WRITES, "TRACE": str(place.trace)}
+    outcome = run([*own, script], place.work, names)
+    check(outcome.status == FAILURE, f"status {outcome.status}\n{shown(outcome.error)}")
+    told = outcome.error.decode()
+    check("Read-only file system" in told and f"{store}/trace.cap" in told, told)
+    status, report = verified(place, place.trace)
+    check(status == UNSEALED and not report["fault"], f"{status} {report}")
+    check((place.work / "f20").exists(), "there are no effects to look for")
+    no_effect_without_record(place, "read-only")
 
 
 def full_device(place):
@@ -348,6 +386,7 @@ CHECKS = {
     "evidence.header": header,
     "evidence.full_store": full_store,
     "evidence.full_device": full_device,
+    "evidence.read_only": read_only,
     "evidence.witness": witness,
     "evidence.witness_tls": witness_tls,
     "evidence.redact": redact,
