@@ -349,6 +349,9 @@ bool Recording::decide(Task& task) {
     open_how how{};
     if (task.tracee.readValue({task.call.arguments[2]}, how)) subject.facts.openFlags = how.flags;
   }
+  const bool links = task.call.number == SYS_symlink || task.call.number == SYS_symlinkat;
+  if (links && task.tracee.readString({task.call.arguments[0]}, subject.linkTarget, PATH_MAX))
+    subject.facts.linkTarget = subject.linkTarget;
   if (task.call.number == SYS_sendmmsg) return decideMessages(task, subject);
   if (authority == Authority::kConnect) {
     subject.address = describeName(task, 0);

@@ -17,6 +17,7 @@ struct Recording::Subject {
   facts::CallActions actions;
   std::string address;  // of a socket
   std::string descriptorPath;
+  std::string linkTarget;
   facts::InvocationFacts invocation;  // exec
   std::vector<std::string> arguments;
   std::vector<std::string_view> argumentViews;

@@ -198,7 +198,16 @@ void addModify(const CallFacts& facts, CallActions& actions) {
     case SYS_linkat:
       return addMove(facts, actions, ActionKind::kLink, facts.path, facts.other);
     case SYS_symlink:
-    case SYS_symlinkat:
+    case SYS_symlinkat: {
+      Action& action = addNamed(facts, actions, ActionKind::kCreate);
+      if (facts.linkTarget) {
+        action.target = *facts.linkTarget;
+        action.set(Fact::kTarget);
+      } else {
+        action.setUnknown(Fact::kTarget);
+      }
+      return;
+    }
     case SYS_mkdir:
     case SYS_mkdirat:
     case SYS_mknod:
@@ -237,7 +246,9 @@ bool needsRecord(const syscalls::Call& call, const CallActions& actions) {
     case SYS_execve:
     case SYS_execveat:
     case SYS_openat2:
-    case SYS_sendmmsg: return true;
+    case SYS_sendmmsg:
+    case SYS_symlink:
+    case SYS_symlinkat: return true;
     default: break;
   }
   for (unsigned i = 0; i < actions.count; ++i)

@@ -30,6 +30,7 @@ struct CallFacts {
   std::string_view other;    // the second
   DescriptorFacts descriptor;  // of its first descriptor argument; mmap: of the one that it maps
   std::optional<uint64_t> openFlags;  // openat2: from memory; else they are in the arguments
+  std::optional<std::string_view> linkTarget;  // what a new symbolic link says
   bool targetIsInside = false;        // signals and inspection: the process is of the session
 };
 

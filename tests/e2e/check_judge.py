@@ -211,8 +211,39 @@ def strict(place):
     rerun(place, Outcome(status, (place.base / "output").read_bytes(), (place.base / "error").read_bytes()), "strict")
 
 
+LINKS = """
+- policy: links
+- rule: everything
+  condition: always
+  verdict: allow
+- rule: links-to-settings
+  condition: action = create and target startswith /etc/
+  verdict: blocked
+"""
+
+
+def link_target(place):
+    """What a new symbolic link says is a fact, live and judged. (It never was one: such rules were passed by.)"""
+    place.make_key()
+    policy = place.base / "links.yaml"
+    policy.write_text(LINKS)
+    command = ["sh", "-c", "ln -s /etc/passwd bad; ln -s here good; exit 0"]
+    for name, live in (("free.cap", "observe"), ("bound.cap", policy)):
+        place.trace_to_write = place.base / name
+        check(place.record(command, policy=live).status == 0, f"{live}: the session failed")
+        links = {link: (place.work / link).is_symlink() for link in ("bad", "good")}
+        check(links == {"bad": live == "observe", "good": True}, f"{live}: {links}")
+        for link in ("bad", "good"):
+            (place.work / link).unlink(missing_ok=True)
+    said = judged(place, "free.cap", policy)
+    check([action_of(change) for change in said["changes"]] and said["undecidable"] == 0, f"judged: {said}")
+    check(all("/bad" in action_of(change) for change in said["changes"]), f"judged: {said['changes']}")
+    check(not judged(place, "bound.cap", "recorded")["changes"], "judged again under its own policy")
+
+
 CHECKS = {
     "judge.forbidden": forbidden,
+    "judge.link_target": link_target,
     "judge.forbidden_among_others": forbidden_among_others,
     "judge.permitted": permitted,
     **{f"judge.recorded_under_{policy}": stock_policy(policy) for policy in STOCK},
