@@ -14,6 +14,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "mediator/landlock.h"
 #include "mediator/tracee.h"
 #include "schema/error.h"
 #include "schema/unique_fd.h"
@@ -40,7 +41,11 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
     limit.rlim_cur = std::min<rlim_t>(options.stackLimit, limit.rlim_max);
     setrlimit(RLIMIT_STACK, &limit);
   }
-  int error = -options.filter.install();
+  int error = 0;
+  if (options.landlock >= 0) {
+    error = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? restrictSelf(options.landlock) : errno;
+  }
+  if (error == 0) error = -options.filter.install();
   if (error == 0) {
     if (options.programFd >= 0) {
       syscall(SYS_execveat, options.programFd, "", argv, envp, AT_EMPTY_PATH);

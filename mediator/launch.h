@@ -22,6 +22,7 @@ struct LaunchOptions {
   std::vector<std::string> arguments;
   std::vector<std::string> environment;
   Filter filter;
+  int landlock = -1;                     // a ruleset that binds the program, if there is one
   bool newSession = false;               // setsid: away from the terminal's signals
   uint64_t stackLimit = 0;               // RLIMIT_STACK to set, 0: leave
 };

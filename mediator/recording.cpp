@@ -17,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "mediator/landlock.h"
 #include "mediator/launch.h"
 #include "mediator/machine.h"
 #include "mediator/own_heap.h"
@@ -114,6 +115,11 @@ void Recording::launch() {
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
   launchOptions.filter = Filter(notifiedCalls(policies::decidesAnything(policy)));
+  const LandlockRules kernelRules = compileLandlock(policy, landlockAbi());
+  UniqueFd ruleset;
+  if (!kernelRules.empty()) ruleset = makeRuleset(kernelRules);
+  kernelBounds_ = describe(kernelRules);
+  launchOptions.landlock = ruleset.get();
   Launcher launcher(launchOptions);
   useHugePages();
 
@@ -202,6 +208,7 @@ void Recording::writePolicy(Task& task, const policies::Bindings& bindings) {
   inForce.setWorkspace(bindings.workspace.value_or(""));
   inForce.setHome(bindings.home.value_or(""));
   inForce.setTemporary(bindings.temporary.value_or(""));
+  inForce.setBounds(kernelBounds_);
   trace_->commit();
 }
 

@@ -270,6 +270,7 @@ class Recording {
   int rootStatus_ = 0;
   bool bootstrapping_ = true;
   int launchError_ = 0;
+  std::string kernelBounds_;  // what Landlock forbids, for the record
   std::optional<CallNotifier> notifier_;
   UniqueFd childSignals_;    // readable after a stop or an end
   bool stopsMayWait_ = true;  // whether waitpid could have one

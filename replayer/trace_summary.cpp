@@ -88,6 +88,9 @@ class Gatherer {
         break;
       case schema::Event::POLICY:
         to_.policy = event.getPolicy().getName().cStr();
+        to_.bounds = event.getPolicy().getBounds().cStr();
+        for (auto tree : event.getPolicy().getOverlays())
+          if (to_.overlays.size() < kMaxNames) to_.overlays.emplace_back(tree.cStr());
         break;
       case schema::Event::DECISION:
         ++to_.decisions;

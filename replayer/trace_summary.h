@@ -58,6 +58,8 @@ struct TraceSummary {
   std::map<uint32_t, ProcessSummary> processes;
   std::map<uint64_t, SyscallCount> syscalls;  // by number
   std::string policy;                         // name of the one in force
+  std::string bounds;                         // that the kernel was given, one line a right
+  std::vector<std::string> overlays;          // trees whose changes went to an overlay
   uint64_t decisions = 0, denials = 0;        // on record; what was simply allowed is not
   std::map<std::string, uint64_t> traps;      // by kind
   ForcedCount forced;

@@ -226,6 +226,8 @@ struct PolicyInForce {
   workspace @2 :Text;            # what its variables stand for; empty: not known
   home @3 :Text;
   temporary @4 :Text;
+  bounds @5 :Text;               # what the kernel forbids as well (Landlock), one line a right
+  overlays @6 :List(Text);       # trees whose changes went to an overlay (docs/overlays.md)
 }
 
 # Written before the call may take effect. `digest` is the SHA-256 of the canonical encoding of this

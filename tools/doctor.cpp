@@ -7,8 +7,11 @@
 #include <iomanip>
 #include <iostream>
 #include <memory>
+#include <sstream>
 
+#include "mediator/landlock.h"
 #include "mediator/syscalls/model.h"
+#include "policies/bindings.h"
 #include "recorder/keys.h"
 #include "schema/error.h"
 #include "tools/commands.h"
@@ -101,6 +104,23 @@ nlohmann::json toJson(const std::vector<Probe>& probes, bool able) {
   return {{"airr", AIRR_VERSION}, {"able", able}, {"host", host}, {"refused", refused}};
 }
 
+// What the kernel enforces of a policy by itself.
+int showPolicy(const std::string& nameOrPath) {
+  const auto policy = policies::Policy::load(nameOrPath, policies::bindingsHere());
+  const int abi = landlockAbi();
+  const LandlockRules rules = compileLandlock(policy, abi);
+  std::cout << "policy '" << printable(policy.name()) << "' on this host\n"
+            << "  every call    the mediator decides, by seccomp and ptrace; it carries out itself what names an object\n"
+            << "  Landlock      "
+            << (abi == 0          ? "this kernel has none"
+                : rules.empty()   ? "nothing: there is no tree outside of which the policy permits nothing"
+                                  : "ABI " + std::to_string(abi) + "; the kernel forbids all but")
+            << "\n";
+  std::istringstream lines(describe(rules));
+  for (std::string line; std::getline(lines, line);) std::cout << "    " << printable(line) << "\n";
+  return 0;
+}
+
 int run(bool json) {
   std::vector<Probe> probes = probeHost();
   probes.push_back(probeShim());
@@ -120,9 +140,13 @@ int run(bool json) {
 
 Command addDoctor(CLI::App& app) {
   auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "Print one JSON object");
+  auto policy = std::make_shared<std::string>();
+  auto* flag = app.add_flag("--json", *json, "Print one JSON object");
+  app.add_option("--policy", *policy, "Show instead how this host would enforce it")
+      ->type_name("NAME|FILE")
+      ->excludes(flag);
   app.footer("Exits with 0 if this host can record and replay, else with 125.");
-  return [json] { return run(*json); };
+  return [json, policy] { return policy->empty() ? run(*json) : showPolicy(*policy); };
 }
 
 }  // namespace airr::tools

@@ -224,7 +224,8 @@ Probe probeHardwareCounters() {
 Probe probeLandlock() {
   long abi = syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   return {"landlock", answer(abi > 0), false,
-          abi > 0 ? "ABI " + std::to_string(abi) : strerror(errno), "not used yet"};
+          abi > 0 ? "ABI " + std::to_string(abi) : strerror(errno),
+          "a second line: binds a session to the trees outside of which its policy permits nothing"};
 }
 
 Probe probeUserNamespace() {

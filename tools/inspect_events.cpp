@@ -117,6 +117,12 @@ const char* reasonName(schema::Forced::Reason reason) {
   return "unknown";
 }
 
+json textsJson(capnp::List<capnp::Text>::Reader texts) {
+  json list = json::array();
+  for (auto text : texts) list.push_back(jsonText({text.begin(), text.size()}));
+  return list;
+}
+
 // The path of a refused call is the reason instead.
 bool isRefused(schema::Syscall::Reader event) {
   return event.getHandling() == schema::Syscall::Handling::REFUSED;
@@ -250,7 +256,9 @@ std::string eventText(const schema::Event::Reader& event,
              (reason.empty() ? "" : ": " + inQuotes(reason));
     }
     case schema::Event::POLICY:
-      return "policy in force: " + inQuotes(event.getPolicy().getName().cStr());
+      return "policy in force: " + inQuotes(event.getPolicy().getName().cStr()) +
+             (event.getPolicy().getBounds().size() == 0 ? "" : ", with bounds in the kernel") +
+             (event.getPolicy().getOverlays().size() == 0 ? "" : ", over an overlay");
     case schema::Event::DECISION:
       return decisionText(event.getDecision());
     case schema::Event::GATE_YIELD:
@@ -363,7 +371,9 @@ json eventJson(const schema::Event::Reader& event, const std::optional<TaskTrack
     case schema::Event::POLICY:
       return {{"kind", "policy"},
               {"name", jsonText(event.getPolicy().getName().cStr())},
-              {"text", jsonText(event.getPolicy().getText().cStr())}};
+              {"text", jsonText(event.getPolicy().getText().cStr())},
+              {"bounds", jsonText(event.getPolicy().getBounds().cStr())},
+              {"overlays", textsJson(event.getPolicy().getOverlays())}};
     case schema::Event::DECISION:
       return decisionJson(event.getDecision());
     case schema::Event::GATE_YIELD:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,19 @@ std::string decimal(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f", value);
   return text;
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> all;
+  std::istringstream from(text);
+  for (std::string line; std::getline(from, line);) all.push_back(line);
+  return all;
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : "; ") + printable(text);
+  return all;
 }
 
 class Printer {
@@ -115,6 +129,8 @@ void printSummary(const TraceSummary& s, const std::string& notAuthenticated, st
     print.field("policy", printable(s.policy) + ": " + plural(s.decisions, "decision") + " on record, " +
                               plural(s.denials, "denial"));
   }
+  if (!s.bounds.empty()) print.field("Landlock", joined(lines(s.bounds)));
+  if (!s.overlays.empty()) print.field("overlay", joined(s.overlays));
   std::string traps;
   for (auto& [kind, count] : s.traps) {
     traps += (traps.empty() ? "" : ", ") + kind + " " + std::to_string(count);
@@ -204,6 +220,8 @@ void printSummaryJson(const TraceSummary& s, const std::string& notAuthenticated
       {"command", texts(s.arguments)},
       {"program", jsonText(s.program)},
       {"policy", {{"name", jsonText(s.policy)}, {"decisions", s.decisions}, {"denials", s.denials}}},
+      {"bounds", texts(lines(s.bounds))},
+      {"overlays", texts(s.overlays)},
       {"directory", jsonText(s.directory)},
       {"startedAt", utcTime(s.startedAt)},
       {"durationMicroseconds", s.duration},

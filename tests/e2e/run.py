@@ -23,6 +23,7 @@ import check_evidence
 import check_judge
 import check_kill
 import check_kill_effects
+import check_landlock
 import check_names
 import check_terminal
 import server
@@ -36,6 +37,7 @@ CHECKS = {
     **check_judge.CHECKS,
     **check_kill.CHECKS,
     **check_kill_effects.CHECKS,
+    **check_landlock.CHECKS,
     **check_names.CHECKS,
     **check_terminal.CHECKS,
 }
