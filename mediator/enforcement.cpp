@@ -66,8 +66,8 @@ const char* Floor::forbids(const Action& action, const struct stat* object) cons
   return nullptr;
 }
 
-Enforcement::Enforcement(policies::Policy policy, Floor floor)
-    : policy_(std::move(policy)), state_(policy_), floor_(std::move(floor)) {
+Enforcement::Enforcement(policies::Policy policy, Floor floor, bool overlay)
+    : policy_(std::move(policy)), state_(policy_), floor_(std::move(floor)), decides_(overlay) {
   // Rules that bind a process to something, which what it does later is held against.
   const bool binds = std::any_of(policy_.rules().begin(), policy_.rules().end(), [](const auto& rule) {
     return rule.verdict == policies::Verdict::kReadOnly || rule.verdict == policies::Verdict::kRestricted;
@@ -80,12 +80,12 @@ Enforcement::Enforcement(policies::Policy policy, Floor floor)
     decides_ = decides_ || !free_[kind];
   }
   for (const policies::Rule& rule : policy_.rules()) {
-    if (rule.verdict != policies::Verdict::kReadOnly || rule.readOnly != policies::ReadOnlyMode::kOverlay)
+    if (overlay || rule.verdict != policies::Verdict::kReadOnly || rule.readOnly != policies::ReadOnlyMode::kOverlay)
       continue;
     throw Error(ExitCode::kPolicy,
                 "rule '" + rule.name + "' of policy '" + policy_.name() +
-                    "' asks for an overlay, which this version of airr does not have",
-                "leave `overlay` out: writes then fail with EROFS");
+                    "' sends writes to an overlay, and the session has none",
+                "say with --overlay DIR over which tree; without `read-only: overlay` writes fail with EROFS");
   }
 }
 

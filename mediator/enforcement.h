@@ -43,12 +43,14 @@ class Floor {
 
 class Enforcement {
  public:
-  Enforcement(policies::Policy policy, Floor floor);
+  // `overlay`: the session runs over one, so that rules may send writes there.
+  Enforcement(policies::Policy policy, Floor floor, bool overlay);
 
   const policies::Policy& policy() const { return policy_; }
   policies::SessionState& state() { return state_; }
   const Floor& floor() const { return floor_; }
-  // Whether the policy can decide anything but "allow, and nothing else follows".
+  // Whether the policy can decide anything but "allow, and nothing else follows"; with an overlay, always:
+  // what goes there is a decision too.
   bool decides() const { return decides_; }
   // Whether all actions of this kind are allowed, whatever their facts are.
   bool isFree(policies::ActionKind kind) const { return free_[static_cast<unsigned>(kind)]; }

@@ -24,6 +24,7 @@ struct RecordOptions {
   std::string policy = "observe";    // a stock policy's name, or a file
   std::string approveCommand;        // that answers for the human (approver.h), or empty
   bool awaitApproval = false;        // wait for `airr approve` also without a terminal
+  std::vector<std::string> overlays; // trees that stay as they are (overlay/session_overlay.h)
 };
 
 // Returns the wait status of the program (waitpid(2)).

@@ -100,6 +100,8 @@ void Recording::launch() {
   program_ = findProgram(options_.command.at(0));
   const policies::Bindings bindings = policies::bindingsHere();
   policies::Policy policy = policies::Policy::load(options_.policy, bindings);
+  const std::vector<uint8_t> sessionId = randomBytes(16);
+  coverTrees(sessionId);
   counterTraps_ = trapOwnCounter();
   if (options_.pin) {
     affinity_ = currentAffinity();
@@ -114,7 +116,7 @@ void Recording::launch() {
   launchOptions.program = program_;
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
-  launchOptions.filter = Filter(notifiedCalls(policies::decidesAnything(policy)));
+  launchOptions.filter = Filter(notifiedCalls(overlay_ || policies::decidesAnything(policy)));
   const LandlockRules kernelRules = compileLandlock(policy, landlockAbi());
   UniqueFd ruleset;
   if (!kernelRules.empty()) ruleset = makeRuleset(kernelRules);
@@ -125,7 +127,6 @@ void Recording::launch() {
 
   capnp::MallocMessageBuilder message;
   auto header = message.initRoot<schema::Header>();
-  std::vector<uint8_t> sessionId = randomBytes(16);
   header.setAirrVersion(AIRR_VERSION);
   header.setSessionId(capnp::Data::Reader(sessionId.data(), sessionId.size()));
   timespec now{};
@@ -157,7 +158,7 @@ void Recording::launch() {
     const SessionKey key = keys.sessionKey(sessionId);
     describeRecorder(header, key);
     trace_ = std::make_unique<TraceWriter>(
-        options_.tracePath, key, message,
+        overlay_ ? overlay_->realPath(options_.tracePath) : options_.tracePath, key, message,
         TraceOptions{.workerAffinity = affinity_,
                      .durability = options_.powerSafe ? Durability::kPower : Durability::kProcess,
                      .witness = options_.witness,
@@ -173,7 +174,7 @@ void Recording::launch() {
     (readable ? kept : secret).push_back(realPath(place.path));
   }
   enforcement_ = std::make_unique<Enforcement>(
-      std::move(policy), Floor(std::move(secret), std::move(kept)));
+      std::move(policy), Floor(std::move(secret), std::move(kept)), overlay_ != nullptr);
 
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
@@ -199,6 +200,18 @@ void Recording::launch() {
   writePolicy(task, bindings);
 }
 
+// Puts the chosen trees under an overlay, before anything that the session could see is looked up.
+void Recording::coverTrees(std::span<const uint8_t> sessionId) {
+  if (options_.overlays.empty()) return;
+  std::vector<std::string> trees;
+  for (const std::string& tree : options_.overlays) trees.push_back(realPath(tree));
+  overlay_ = std::make_unique<overlay::SessionOverlay>(
+      trees, overlay::Record{hex(sessionId), realPath(options_.tracePath), 0, {}, options_.command});
+  if (!options_.witness.empty() && overlay_->covers(realPath(options_.witness)))
+    throw Error(ExitCode::kFailure, "the witness '" + options_.witness + "' is in a tree that an overlay covers",
+                "give a file elsewhere");
+}
+
 // What decides from here on, whole: whoever judges the trace needs nothing else.
 void Recording::writePolicy(Task& task, const policies::Bindings& bindings) {
   auto event = beginEvent(task);
@@ -209,6 +222,10 @@ void Recording::writePolicy(Task& task, const policies::Bindings& bindings) {
   inForce.setHome(bindings.home.value_or(""));
   inForce.setTemporary(bindings.temporary.value_or(""));
   inForce.setBounds(kernelBounds_);
+  if (overlay_) {
+    auto trees = inForce.initOverlays(static_cast<unsigned>(overlay_->trees().size()));
+    for (unsigned i = 0; i < trees.size(); ++i) trees.set(i, overlay_->trees()[i]);
+  }
   trace_->commit();
 }
 
@@ -409,6 +426,13 @@ void Recording::finish() {
   end.setForcedSignal(forcedCounts_[2]);
   trace_->commit();
   trace_->seal();
+  if (!overlay_) return;
+  if (const size_t changes = overlay_->finish(); changes == 0) {
+    fprintf(stderr, "airr: the session changed nothing in the trees with an overlay\n");
+  } else {
+    fprintf(stderr, "airr: %zu changes wait in the session's overlay: see 'airr overlay diff %s', then merge or drop them\n",
+            changes, escaped(options_.tracePath).c_str());
+  }
 }
 
 int record(const RecordOptions& options) {

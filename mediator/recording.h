@@ -20,6 +20,7 @@
 #include "mediator/gate_patch.h"
 #include "mediator/memory_map.h"
 #include "mediator/name_sockets.h"
+#include "mediator/overlay/session_overlay.h"
 #include "mediator/record_session.h"
 #include "mediator/record_state.h"
 #include "mediator/seccomp_filter.h"
@@ -39,6 +40,7 @@ class Recording {
  private:
   // recording.cpp: launch, the loop, dispatch
   void launch();
+  void coverTrees(std::span<const uint8_t> sessionId);
   void writePolicy(Task&, const policies::Bindings&);
   void loop();
   bool awaitEvent();
@@ -128,6 +130,8 @@ class Recording {
   struct Subject;
   bool decide(Task&);
   bool decideExec(Task&, Subject&);
+  const char* overlayForbids(const Task&, const policies::Action&, const std::optional<ResolvedName>&) const;
+  bool goesToOverlay(const Subject&, std::span<const policies::Decision>) const;
   schema::Decision::Approved approval(const Subject&, const policies::Decision&, const std::string& reason,
                                       std::string& by);
   bool decideMessages(Task&, Subject&);
@@ -247,6 +251,7 @@ class Recording {
 
   RecordOptions options_;
   std::unique_ptr<Enforcement> enforcement_;
+  std::unique_ptr<overlay::SessionOverlay> overlay_;  // null: there is none
   facts::HostNames hostNames_;
   NameSockets nameSockets_;
   std::unordered_set<uint64_t> greeted_;  // connections whose first bytes were decided on, by inode

@@ -458,6 +458,7 @@ bool Recording::judge(Task& task, Subject& subject) {
       forbidden = enforcement_->floor().forbids(action, name && name->exists() ? &name->status : nullptr);
     if (forbidden == nullptr && action.has(Fact::kInside) && namedProcess(task) == getpid())
       forbidden = "the mediator is out of a session's reach";
+    if (forbidden == nullptr && overlay_) forbidden = overlayForbids(task, action, name);
     enforcement_->policy().evaluate(action, decisions[i]);
     if (decisions[i].isStricterThan(decisions[strictest])) strictest = i;
   }
@@ -465,7 +466,8 @@ bool Recording::judge(Task& task, Subject& subject) {
   schema::Decision::Approved approved = schema::Decision::Approved::NOT_ASKED;
   bool runs = forbidden == nullptr && decision.runs();
   // A program runs read-only; a write does not.
-  const bool cannotWrite = decision.verdict == Verdict::kReadOnly && task.model->authority != Authority::kExecute;
+  const bool cannotWrite = decision.verdict == Verdict::kReadOnly && task.model->authority != Authority::kExecute &&
+                           !goesToOverlay(subject, decisions);
   if (cannotWrite) runs = false;
   std::string reason, by;
   if (forbidden != nullptr) {
@@ -520,6 +522,41 @@ bool Recording::judge(Task& task, Subject& subject) {
                        ": " + reason);
   refuse(task, error, reason.c_str());
   return false;
+}
+
+// What could change the trees beneath the session's overlays.
+const char* Recording::overlayForbids(const Task& task, const Action& action,
+                                      const std::optional<ResolvedName>& name) const {
+  if (task.call.number == SYS_open_by_handle_at) return overlay::SessionOverlay::kUnresolved;
+  const syscalls::Syscall& model = *task.model;
+  if (name || action.kind == ActionKind::kSystem) return overlay_->forbids(action, name ? &*name : nullptr);
+  if ((policies::kWritingActions & policies::only(action.kind)) == 0) return nullptr;
+  for (unsigned i = 0; i < model.argumentCount; ++i) {
+    const int argument = static_cast<int>(task.call.arguments[i]);
+    switch (model.arguments[i].type) {
+      case Type::kPath:
+        if (!task.process->plain) return overlay::SessionOverlay::kUnresolved;
+        break;
+      case Type::kFd:
+        return overlay_->forbids(action, "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(argument));
+      default: break;
+    }
+  }
+  return nullptr;
+}
+
+// Whether all that the policy lets happen read-only is a write in a tree with an overlay, for rules that
+// send it there.
+bool Recording::goesToOverlay(const Subject& subject, std::span<const Decision> decisions) const {
+  if (!overlay_) return false;
+  for (unsigned i = 0; i < subject.actions.count; ++i) {
+    const Action& action = subject.actions.action[i];
+    if (decisions[i].verdict != Verdict::kReadOnly) continue;
+    if (decisions[i].readOnly != policies::ReadOnlyMode::kOverlay || !action.has(Fact::kPath) ||
+        !overlay_->covers(action.path))
+      return false;
+  }
+  return true;
 }
 
 // Asks for an approval, which is bound to exactly these actions and to the executable that asks. `by`:

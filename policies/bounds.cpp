@@ -59,8 +59,8 @@ Trees treesOf(const Expression& condition) {
 
 bool permits(const Rule& rule, ActionKind kind) {
   if (!rule.verdict || rule.onlyTightens || (rule.kinds & only(kind)) == 0) return false;
-  // A write under a read-only verdict fails.
-  if (*rule.verdict == Verdict::kReadOnly) return (only(kind) & kWritingActions) == 0;
+  // A write under a read-only verdict fails, or goes to an overlay.
+  if (*rule.verdict == Verdict::kReadOnly && rule.readOnly == ReadOnlyMode::kRefuse) return (only(kind) & kWritingActions) == 0;
   return *rule.verdict != Verdict::kBlocked;
 }
 

@@ -10,14 +10,22 @@
 
 namespace airr {
 
-std::string approvalsPath() {
-  for (const auto& [variable, rest] : {std::pair("XDG_DATA_HOME", "/airr/approvals"),
-                                       std::pair("HOME", "/.local/share/airr/approvals")}) {
+namespace {
+
+std::string inDataHome(const std::string& rest) {
+  for (const auto& [variable, data] :
+       {std::pair("XDG_DATA_HOME", "/airr/"), std::pair("HOME", "/.local/share/airr/")}) {
     const char* base = std::getenv(variable);
-    if (base != nullptr && *base == '/') return std::string(base) + rest;
+    if (base != nullptr && *base == '/') return base + (data + rest);
   }
   return {};
 }
+
+}  // namespace
+
+std::string approvalsPath() { return inDataHome("approvals"); }
+
+std::string overlaysPath() { return inDataHome("overlays"); }
 
 std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std::string& witness) {
   using Kind = GuardedPlace::Kind;
@@ -41,6 +49,9 @@ std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std:
   }
   if (const std::string approvals = approvalsPath(); !approvals.empty()) {
     places.push_back({Kind::kTree, approvals, "the approvals"});
+  }
+  if (const std::string overlays = overlaysPath(); !overlays.empty()) {
+    places.push_back({Kind::kTree, overlays, "the overlays"});
   }
   if (const std::string cache = BlobCache::defaultPath(); !cache.empty()) {
     places.push_back({Kind::kTree, absolute(cache), "the cache of contents"});

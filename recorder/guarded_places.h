@@ -26,6 +26,8 @@ struct GuardedPlace {
 // Where sessions of this user that ask for approvals have a socket, each named after its mediator's
 // process; empty if there is no place for it.
 std::string approvalsPath();
+// Where the overlays of this user's sessions are; empty if there is no place for them.
+std::string overlaysPath();
 
 // `witness`: as TraceOptions has it.
 std::vector<GuardedPlace> guardedPlaces(const std::string& tracePath, const std::string& witness);

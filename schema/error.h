@@ -21,6 +21,7 @@ enum class ExitCode : int {
   kPolicy = 115,          // a policy cannot be read, or is not one
   kJudged = 116,          // judge: the new policy decides otherwise
   kPolicyTest = 117,      // policy test: a test or an example failed
+  kConflict = 118,        // overlay merge: the tree is not what the session saw
   kDivergence = 120,      // replay: the program did not do what the trace says
   kUnreadable = 121,      // not a trace, or damaged before anything could be read
   kVersion = 122,         // a trace of a format that this airr does not know

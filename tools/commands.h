@@ -31,6 +31,7 @@ Command addDoctor(CLI::App& app);
 Command addPolicy(CLI::App& app);
 Command addJudge(CLI::App& app);
 Command addApprove(CLI::App& app);
+Command addOverlay(CLI::App& app);
 
 // Where libairr.so is: in the build tree or the installation that this executable belongs to.
 // Empty if it is in neither.

@@ -27,6 +27,7 @@
 #include <fstream>
 #include <functional>
 
+#include "mediator/overlay/session_overlay.h"
 #include "schema/unique_fd.h"
 #include "tools/text.h"
 
@@ -230,7 +231,14 @@ Probe probeLandlock() {
 
 Probe probeUserNamespace() {
   Outcome outcome = inChild([] { return unshare(CLONE_NEWUSER) == 0 ? 0 : errno; });
-  return {"user-namespaces", answer(outcome.yes()), false, outcome.text(), "not used yet"};
+  return {"user-namespaces", answer(outcome.yes()), false, outcome.text(),
+          "for overlays where the user may not mount"};
+}
+
+Probe probeOverlays() {
+  const std::string fault = overlay::overlayFault();
+  return {"overlays", answer(fault.empty()), false, fault.empty() ? "can be mounted" : fault,
+          "for record --overlay, which leaves trees as they are until a human merges"};
 }
 
 Probe probeVdso() {
@@ -254,7 +262,8 @@ std::vector<Probe> probeHost() {
           probeHardwareCounters(),
           probeUserNotification(),
           probeLandlock(),
-          probeUserNamespace()};
+          probeUserNamespace(),
+          probeOverlays()};
 }
 
 }  // namespace airr::tools

@@ -84,7 +84,7 @@ int run(int argc, char** argv) {
   std::vector<Entry> entries;
   // Of the others nothing is built if one is named: a session begins sooner.
   static constexpr const char* kNames[] = {"record", "replay",  "verify", "prove",    "redact",   "key",
-                                           "inspect", "judge", "approve", "policy", "classify", "syscalls", "doctor"};
+                                           "inspect", "judge", "approve", "overlay", "policy", "classify", "syscalls", "doctor"};
   const bool known = argc > 1 && std::ranges::find(kNames, std::string_view(argv[1])) != std::end(kNames);
   auto add = [&](const char* name, const char* description, auto&& addCommand) {
     if (known && std::string_view(argv[1]) != name) return;
@@ -102,6 +102,7 @@ int run(int argc, char** argv) {
   add("judge", "Decide a recorded session again, under another policy, without running it.",
       addJudge);
   add("approve", "Show what running sessions ask for, and answer.", addApprove);
+  add("overlay", "Show, merge or drop what a session changed over an overlay.", addOverlay);
   add("policy", "Check, test, explain and format policies.", addPolicy);
   add("classify", "Say what a command is for: its classes, and why.",
       [&](CLI::App& sub) { return addClassify(sub, program); });

@@ -36,6 +36,7 @@ struct Options {
   bool clearMetadata = false;
   std::string approveCommand;
   bool awaitApproval = false;
+  std::vector<std::string> overlays;
 };
 
 std::string shimFor(const Options& options) {
@@ -140,6 +141,11 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       ->type_name("COMMAND");
   app.add_flag("--await-approval", options->awaitApproval,
                "Without a terminal, wait for 'airr approve' (else there is nobody to ask)");
+  app.add_option("--overlay", options->overlays,
+                 "Leave this tree as it is: what is changed in it goes to an overlay, which\n"
+                 "'airr overlay' shows, merges or drops")
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
   app.add_flag("--no-pin", options->noPin,
                "Let the session use all CPUs (it stops faster when kept on one)");
   app.add_option(
@@ -187,7 +193,8 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
                                .pin = !options->noPin,
                                .policy = policy,
                                .approveCommand = options->approveCommand,
-                               .awaitApproval = options->awaitApproval}));
+                               .awaitApproval = options->awaitApproval,
+                               .overlays = options->overlays}));
   };
 }
 

@@ -25,6 +25,7 @@ import check_kill
 import check_kill_effects
 import check_landlock
 import check_names
+import check_overlay
 import check_terminal
 import server
 from session import Failure, Place, Skip, check, compare, shown
@@ -39,6 +40,7 @@ CHECKS = {
     **check_kill_effects.CHECKS,
     **check_landlock.CHECKS,
     **check_names.CHECKS,
+    **check_overlay.CHECKS,
     **check_terminal.CHECKS,
 }
 LONG_CHECKS = {"kill.mediator": 300, "kill.effects": 300, "kill.effects_rounds": 1200,
