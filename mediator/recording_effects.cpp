@@ -2,6 +2,7 @@
 // swapped and directories that are renamed between the decision and the call change nothing.
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -12,6 +13,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "mediator/recording.h"
 
@@ -24,6 +27,23 @@ using syscalls::Authority;
 constexpr long kFchmodat2 = 452;
 
 int64_t resultOf(long result) { return result >= 0 ? result : -errno; }
+
+// A process of the session would not see the mediator's own ticks, which interrupt calls that wait (the copy
+// that an overlay makes of a file that is to be changed; network file systems).
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 // The last component as a *at call takes it.
 std::string entryOf(const ResolvedName& name) {
@@ -51,7 +71,10 @@ bool Recording::perform(Task& task) {
   if (!task.names[0]) return false;
   writeEnter(task);
   trace_->flush();
-  const auto result = change(task);
+  const auto result = [&] {
+    const SignalsBlocked quiet;
+    return change(task);
+  }();
   if (!result)
     throw Error(ExitCode::kFailure,
                 std::string("no way to make the call ") + task.model->name + " on what was decided on");
@@ -126,6 +149,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     trace_->flush();
   }
   UniqueFd own;
+  std::optional<SignalsBlocked> quiet(std::in_place);
   const uint64_t kept = (flags & ~uint64_t{O_CREAT | O_EXCL | O_NOFOLLOW}) | O_CLOEXEC;
   if (name.exists()) {
     const mode_t masked = static_cast<mode_t>(mode & 07777) & ~umaskOf(task);  // O_TMPFILE
@@ -139,9 +163,11 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     if (own && fstat(own.get(), &made) == 0 && (made.st_mode & 07777) != wanted)
       fchmod(own.get(), wanted);
   }
+  const int error = errno;
+  quiet.reset();
   if (!own) {
     // Made by another process since: natively, either order is possible, and this is the other one.
-    return answer(errno == EEXIST && (flags & O_EXCL) == 0 ? -EINTR : -errno);
+    return answer(error == EEXIST && (flags & O_EXCL) == 0 ? -EINTR : -error);
   }
   const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, false);
   if (number < 0) return answer(number);
