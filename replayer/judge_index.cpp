@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <utility>
 
 #include "recorder/files.h"
@@ -195,9 +197,9 @@ bool JudgeIndex::load(const std::string& path, const TraceHead& head, const Sess
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size < kMagic.size() + sizeof(Trailer) || size > kMostFile) return false;
   // All of it, so that what was checked is what is used.
-  bytes_.resize(size);
-  if (readWhole(file.get(), bytes_, 0) != static_cast<ssize_t>(size)) return false;
-  const Bytes all(bytes_);
+  bytes_ = LargeBuffer(size);
+  if (readWhole(file.get(), bytes_.bytes(), 0) != static_cast<ssize_t>(size)) return false;
+  const Bytes all(bytes_.bytes());
   Trailer trailer;
   std::memcpy(&trailer, all.last(sizeof trailer).data(), sizeof trailer);
   if (!std::equal(kMagic.begin(), kMagic.end(), all.begin())) return false;
@@ -218,7 +220,7 @@ bool JudgeIndex::load(const std::string& path, const TraceHead& head, const Sess
 
 bool JudgeIndex::read(StepPiece& piece) {
   if (at_ == stop_) return false;
-  Cursor rest(Bytes(bytes_).first(stop_).subspan(at_));
+  Cursor rest(Bytes(bytes_.bytes()).first(stop_).subspan(at_));
   const auto header = rest.value<PieceHeader>();
   piece.stored = rest.take(header.stored);
   piece.rawSize = header.raw, piece.lastEvent = header.lastEvent;
@@ -234,7 +236,10 @@ void JudgeIndex::extract(StepPiece& piece) const {
     piece.raw.reset(new uint64_t[words]);
     piece.rawCapacity = words;
   }
-  const size_t size = ZSTD_decompress(piece.raw.get(), words * 8, piece.stored.data(), piece.stored.size());
+  thread_local const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
+  if (context == nullptr) throw std::bad_alloc();
+  const size_t size =
+      ZSTD_decompressDCtx(context.get(), piece.raw.get(), words * 8, piece.stored.data(), piece.stored.size());
   bool good = ZSTD_isError(size) == 0 && size == piece.rawSize;
   Cursor rest(Bytes(reinterpret_cast<const uint8_t*>(piece.raw.get()), good ? size : 0));
   while (good && rest.left() != 0) good = take(rest, piece.list);

@@ -17,6 +17,7 @@
 #include "policies/bindings.h"
 #include "recorder/digest.h"
 #include "recorder/keys.h"
+#include "replayer/large_buffer.h"
 #include "replayer/step_stream.h"
 #include "schema/unique_fd.h"
 
@@ -49,7 +50,7 @@ class JudgeIndex : public StepSource {
   JudgeIndex() = default;
   bool load(const std::string& path, const TraceHead& head, const SessionKey& key);
 
-  std::vector<uint8_t> bytes_;
+  LargeBuffer bytes_;
   size_t at_ = 0, stop_ = 0;  // of the pieces
   TraceHead head_;
   SessionOrigin origin_;
