@@ -276,6 +276,25 @@ TEST_F(GateCall, TheMemoryThatACallReadsIsLogged) {
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+TEST_F(GateCall, ASignalThatWaitsIsNotLetInHere) {
+  patchPadded();
+  sigset_t blocked, former;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR2);
+  ASSERT_EQ(pthread_sigmask(SIG_BLOCK, &blocked, &former), 0);
+  ASSERT_EQ(raise(SIGUSR2), 0);
+  static volatile int seen;
+  seen = 0;
+  signal(SIGUSR2, [](int) { seen = seen + 1; });
+  const auto set = reinterpret_cast<uint64_t>(&former);
+  EXPECT_EQ(run(code_, SYS_rt_sigprocmask, {SIG_SETMASK, set, 0, 8}).rax, 0u);
+  EXPECT_EQ(data->log_used, 0u);
+  EXPECT_EQ(seen, 1);
+  EXPECT_EQ(run(code_, SYS_rt_sigprocmask, {SIG_SETMASK, set, 0, 8}).rax, 0u);
+  EXPECT_EQ(data->log_used, sizeof(airr_gate_entry) + 8);
+  signal(SIGUSR2, SIG_DFL);
+}
+
 TEST_F(GateCall, CountersAreLoggedAndReplayed) {
   const uint64_t instruction = reinterpret_cast<uint64_t>(code_) + 512;
   write(patchOf({0, 0, 0, 30, CallSite::kCounter}, instruction, 2, {}));
