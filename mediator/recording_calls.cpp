@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "mediator/call_hash.h"
+#include "mediator/credentials.h"
 #include "mediator/instruction.h"
 #include "mediator/recording.h"
 #include "mediator/seccomp_filter.h"
@@ -378,7 +379,8 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_setfsgid:
     case SYS_setgroups:
     case SYS_capset:
-      task.process->plain = false;
+      // Many programs only make sure that they are who they are.
+      if (!hasOwnCredentials(task.tracee.tid())) task.process->plain = false;
       break;
     case SYS_rt_sigaction:
       if (a[1] != 0 && a[0] < 65) task.tracee.readValue({a[1]}, task.actions->of[a[0]]);
