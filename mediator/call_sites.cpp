@@ -201,8 +201,24 @@ class Finder {
            (before == 0xc7 && last == 0xf8) || (last & 0xc7) == 0x05;
   }
 
-  // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of
-  // a jump is taken for one, decoded or not.
+  // Where the instructions of a function start. False if it is not all code.
+  bool findStarts(const Extent& function) {
+    if (startsOf_ == function.start) return startsFound_;
+    startsOf_ = function.start;
+    starts_.assign(function.end - function.start, false);
+    startsFound_ = false;
+    for (uint64_t at = function.start; at < function.end;) {
+      ZydisDecodedInstruction instruction;
+      if (budget_ == 0 || !decode(at, function.end, instruction)) return false;
+      --budget_;
+      starts_[at - function.start] = true;
+      at += instruction.length;
+    }
+    return startsFound_ = true;
+  }
+
+  // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of a
+  // long jump is taken for one, decoded or not, and so is a short one from another function.
   void dropTargets() {
     std::vector<bool> inside(elf_.bytes().size());
     bool any = false;
@@ -229,7 +245,10 @@ class Finder {
       if (site.before == 0 && site.behind == 0) return false;
       const uint64_t from = site.offset > kShort ? site.offset - kShort : 0;
       const uint64_t end = std::min<uint64_t>(site.offset + kShort, elf_.bytes().size() - 1);
+      const auto function = functions_.covering(site.offset);
+      const bool swept = function && findStarts(*function);
       for (uint64_t at = from; at < end; ++at) {
+        if (swept && at >= function->start && at < function->end && !starts_[at - function->start]) continue;
         const bool jump =
             (data[at] & 0xf0) == 0x70 || data[at] == 0xeb || (data[at] & 0xfc) == 0xe0;
         if (jump) note(at + 2 + static_cast<uint64_t>(int64_t{static_cast<int8_t>(data[at + 1])}));
@@ -246,6 +265,9 @@ class Finder {
   uint64_t budget_;  // instructions to decode
   uint64_t sweptStart_ = 0, sweptTo_ = 0;
   std::vector<Decoded> previous_;
+  uint64_t startsOf_ = UINT64_MAX;  // the function that starts_ is about
+  bool startsFound_ = false;
+  std::vector<bool> starts_;
   uint64_t claimedTo_ = 0;  // the end of what last gives way behind a site
   std::map<uint64_t, uint64_t> taken_;  // padding: start → first byte that is free
   std::vector<CallSite> sites_;

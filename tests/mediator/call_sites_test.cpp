@@ -69,7 +69,8 @@ bool has(const std::vector<CallSite>& sites, uint64_t number) {
 
 TEST(CallSites, TheCallsThatProgramsMakeMostAreFound) {
   const std::vector<CallSite> libc = findCallSites(contentOf(kLibc));
-  for (uint64_t number : {SYS_read, SYS_close, SYS_lseek, SYS_newfstatat, SYS_rt_sigprocmask})
+  for (uint64_t number : {SYS_read, SYS_close, SYS_lseek, SYS_newfstatat, SYS_rt_sigprocmask,
+                          SYS_rt_sigaction})
     EXPECT_TRUE(has(libc, number)) << number;
   const std::vector<CallSite> loader = findCallSites(contentOf(kLoader));
   for (uint64_t number :
