@@ -158,7 +158,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   if (syscalls::refusedOperation(*task.model, task.call, &why) != 0) return false;
   LoggedInput memory(inAt ? task.call.arguments[*inAt] : 0, in);
   // fstat(3) passes an empty constant, which is read as any name is: by the piece.
-  const bool named = entry.number == SYS_newfstatat;
+  const bool named = entry.number == SYS_newfstatat || entry.result == -EFAULT;
   task.inputHash = named ? airr::hashInputs(*task.model, task.call, task.tracee, regions_)
                          : airr::hashInputs(*task.model, task.call, memory, regions_);
   task.stream = 0;

@@ -59,6 +59,7 @@ enum {
   kPrivateAnonymous = 0x22,
   kPlainMapping = 0x24022,  // and MAP_NORESERVE, MAP_STACK
   kSetFs = 0x1002,
+  kBadAddress = 14,  // EFAULT
   kNoSuchCall = 38,  // ENOSYS
   kRobustHead = 24,
   kLimitSize = 16,
@@ -276,7 +277,8 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
       shape->answered ? shape->answer
                       : exempt(shape->made_as, shape->made_as == call->number ? call->argument : as_fstat);
   entry->result = result;
-  const uint64_t in = result < 0 ? 0 : shape->in_size, out = out_of(shape, result);
+  // What it read is compared in replay whether it succeeded or not.
+  const uint64_t in = result == -kBadAddress ? 0 : shape->in_size, out = out_of(shape, result);
   entry->in = (uint32_t)in;
   entry->out = (uint32_t)out;
   uint8_t* at = (uint8_t*)(entry + 1);
