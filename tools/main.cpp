@@ -74,7 +74,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "airr " AIRR_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Exit statuses: 0 success; 110-117 and 120-127 are listed in docs/exit-codes.md.\n"
+      "Exit statuses: 0 success; 110-118 and 120-127 are listed in docs/exit-codes.md.\n"
       "'airr COMMAND --help' explains a command.");
 
   struct Entry {
