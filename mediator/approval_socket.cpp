@@ -10,8 +10,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <utility>
+
+#include "mediator/process_status.h"
+#include "recorder/files.h"
 
 namespace airr {
 namespace {
@@ -28,17 +30,10 @@ sockaddr_un addressIn(int directory, const std::string& name) {
   return address;
 }
 
-// A line "Name:\tNUMBER" of /proc/PID/status; -1 if there is none.
-pid_t statusOf(pid_t process, const char* name) {
-  const std::string path = "/proc/" + std::to_string(process) + "/status";
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char text[4096];
-  const ssize_t n = read(file.get(), text, sizeof text - 1);
-  if (n <= 0) return -1;
-  text[n] = 0;
-  const std::string line = std::string("\n") + name + ":\t";
-  const char* at = strstr(text, line.c_str());
-  return at == nullptr ? -1 : atoi(at + line.size());
+// A number in /proc/PID/status; -1 if there is none.
+pid_t numberIn(std::string_view status, std::string_view name) {
+  const auto field = fieldOf(status, name);
+  return field ? atoi(std::string(*field).c_str()) : -1;
 }
 
 // A process that has ended has given its number away.
@@ -76,10 +71,7 @@ std::unique_ptr<ApprovalSocket> ApprovalSocket::make(const std::string& path,
     fprintf(stderr, "airr: `airr approve` cannot answer: %s: %s\n", escaped(path).c_str(), why);
     return nullptr;
   };
-  const mode_t mask = umask(077);
-  std::error_code failed;
-  std::filesystem::create_directories(path, failed);
-  umask(mask);
+  makePrivateDirectory(path);
   UniqueFd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat status {};
   if (!directory || fstat(directory.get(), &status) != 0) return refuse(strerror(errno));
@@ -117,7 +109,8 @@ bool ApprovalSocket::isTrusted(int client) const {
   pid_t process = peer.pid;
   for (int i = 0; process > 1; ++i) {
     if (process == getpid() || isTracee_(process) || i == kMostAncestors) return false;
-    const pid_t tracer = statusOf(process, "TracerPid"), parent = statusOf(process, "PPid");
+    const std::string status = statusOf(std::to_string(process));
+    const pid_t tracer = numberIn(status, "TracerPid"), parent = numberIn(status, "PPid");
     if (tracer < 0 || parent < 0 || tracer == getpid() || (i == 0 && tracer != 0)) return false;
     process = parent;
   }

@@ -19,6 +19,7 @@
 
 #include "mediator/approval_socket.h"
 #include "mediator/own_time.h"
+#include "recorder/files.h"
 #include "schema/unique_fd.h"
 
 namespace airr {
@@ -27,12 +28,7 @@ namespace {
 constexpr long kPidfdOpen = 434;
 
 bool put(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = write(fd, text.data(), text.size());
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) text.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
+  return writeWhole(fd, {{reinterpret_cast<const uint8_t*>(text.data()), text.size()}});
 }
 
 class Terminal {

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "recorder/files.h"
+#include "recorder/signals_blocked.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -90,13 +91,10 @@ std::optional<int> CallNotifier::addDescriptor(uint64_t id, int fd, bool closeOn
   request.newfd_flags = closeOnExec ? O_CLOEXEC : 0;
   // A signal would withdraw the request, but the caller would go on all the same, with 0 for an answer
   // (kernel/seccomp.c, seccomp_notify_addfd: the state is REPLIED before the wait).
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int number = ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
-  const int error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = error;
+  const int number = [&] {
+    const SignalsBlocked quiet;
+    return ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
+  }();
   if (number >= 0) return number;
   if (errno == ENOENT) return std::nullopt;
   if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return -errno;

@@ -21,6 +21,7 @@
 #include "mediator/seccomp_filter.h"
 #include "mediator/socket_address.h"
 #include "mediator/socket_path.h"
+#include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "schema/unique_fd.h"
 
@@ -34,12 +35,6 @@ using syscalls::Treatment;
 // Output of at least this many bytes is a blob, so that equal content is stored once.
 constexpr uint64_t kBlobThreshold = 32 << 10;
 constexpr uint64_t kMseal = 462;  // Linux 6.10
-
-std::string linkOf(const std::string& path) {
-  char target[PATH_MAX];
-  ssize_t n = readlink(path.c_str(), target, sizeof target);
-  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
-}
 
 std::string procFd(Tid tid, int fd) {
   return "/proc/" + std::to_string(raw(tid)) + "/fd/" + std::to_string(fd);
@@ -544,10 +539,10 @@ std::string Recording::resolvePath(Task& task, int dirfd, const std::string& nam
   std::string base;
   if (dirfd == AT_FDCWD) {
     if (task.process->directory.empty())
-      task.process->directory = linkOf("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
+      task.process->directory = linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
     base = task.process->directory;
   } else {
-    base = linkOf(procFd(task.tracee.tid(), dirfd));
+    base = linkTarget(procFd(task.tracee.tid(), dirfd));
   }
   if (name.empty()) return base;
   return base + (base.ends_with('/') ? "" : "/") + name;
@@ -559,7 +554,7 @@ std::string Recording::describePath(Task& task, int64_t result) {
   if (task.model == nullptr) return {};
   const syscalls::Syscall& model = *task.model;
   if (model.authority == Authority::kOpen && result >= 0)
-    return linkOf(procFd(task.tracee.tid(), static_cast<int>(result)));
+    return linkTarget(procFd(task.tracee.tid(), static_cast<int>(result)));
   std::string name = describeName(task, 0);
   if (!name.empty()) return name;
   name = givenAddress(task.tracee, task.call);
@@ -568,9 +563,9 @@ std::string Recording::describePath(Task& task, int64_t result) {
   if (!name.empty()) return name;
   const uint64_t* a = task.call.arguments;
   if (task.call.number == SYS_mmap && (a[2] & PROT_EXEC) != 0 && (a[3] & MAP_ANONYMOUS) == 0)
-    return linkOf(procFd(task.tracee.tid(), static_cast<int>(a[4])));
+    return linkTarget(procFd(task.tracee.tid(), static_cast<int>(a[4])));
   if (model.authority == Authority::kModify && model.arguments[0].type == syscalls::Type::kFd)
-    return linkOf(procFd(task.tracee.tid(), static_cast<int>(a[0])));
+    return linkTarget(procFd(task.tracee.tid(), static_cast<int>(a[0])));
   return {};
 }
 

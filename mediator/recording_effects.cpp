@@ -2,7 +2,6 @@
 // swapped and directories that are renamed between the decision and the call change nothing.
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -16,7 +15,9 @@
 #include <optional>
 #include <utility>
 
+#include "mediator/process_status.h"
 #include "mediator/recording.h"
+#include "recorder/signals_blocked.h"
 
 namespace airr {
 namespace {
@@ -28,23 +29,6 @@ constexpr long kFchmodat2 = 452;
 
 int64_t resultOf(long result) { return result >= 0 ? result : -errno; }
 
-// A process of the session would not see the mediator's own ticks, which interrupt calls that wait (the copy
-// that an overlay makes of a file that is to be changed; network file systems).
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
-
 // The last component as a *at call takes it.
 std::string entryOf(const ResolvedName& name) {
   return name.trailingSlash ? name.last + "/" : name.last;
@@ -54,14 +38,9 @@ std::string entryOf(const ResolvedName& name) {
 
 // File modes that a process masks out, its own affair (umask(2)).
 mode_t Recording::umaskOf(const Task& task) {
-  const std::string path = "/proc/" + std::to_string(raw(task.tracee.tid())) + "/status";
-  char text[1024];
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const ssize_t n = read(file.get(), text, sizeof text - 1);
-  if (n <= 0) return 0777;
-  text[n] = 0;
-  const char* at = strstr(text, "\nUmask:");
-  return at == nullptr ? 0777 : static_cast<mode_t>(strtoul(at + strlen("\nUmask:"), nullptr, 8));
+  const std::string status = statusOf(task.tracee.tid());
+  const auto mask = fieldOf(status, "Umask");
+  return mask ? static_cast<mode_t>(strtoul(std::string(*mask).c_str(), nullptr, 8)) : 0777;
 }
 
 // After a decision that lets the call run. True: it was made here, and the task has its answer.
@@ -72,6 +51,8 @@ bool Recording::perform(Task& task) {
   writeEnter(task);
   trace_->flush();
   const auto result = [&] {
+    // A process of the session would not see the mediator's own ticks, which interrupt calls that wait (the
+    // copy that an overlay makes of a file that is to be changed; network file systems).
     const SignalsBlocked quiet;
     return change(task);
   }();
@@ -149,7 +130,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     trace_->flush();
   }
   UniqueFd own;
-  std::optional<SignalsBlocked> quiet(std::in_place);
+  std::optional<SignalsBlocked> quiet(std::in_place);  // as in perform()
   const uint64_t kept = (flags & ~uint64_t{O_CREAT | O_EXCL | O_NOFOLLOW}) | O_CLOEXEC;
   if (name.exists()) {
     const mode_t masked = static_cast<mode_t>(mode & 07777) & ~umaskOf(task);  // O_TMPFILE
@@ -163,11 +144,10 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     if (own && fstat(own.get(), &made) == 0 && (made.st_mode & 07777) != wanted)
       fchmod(own.get(), wanted);
   }
-  const int error = errno;
   quiet.reset();
   if (!own) {
     // Made by another process since: natively, either order is possible, and this is the other one.
-    return answer(error == EEXIST && (flags & O_EXCL) == 0 ? -EINTR : -error);
+    return answer(errno == EEXIST && (flags & O_EXCL) == 0 ? -EINTR : -errno);
   }
   const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, false);
   if (number < 0) return answer(number);

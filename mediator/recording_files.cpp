@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "mediator/recording.h"
+#include "recorder/files.h"
 
 namespace airr {
 namespace {
@@ -30,14 +31,6 @@ constexpr int kStatxSync = 0x6000;  // AT_STATX_SYNC_TYPE
 bool isInProc(int fd) {
   struct statfs fs {};
   return fstatfs(fd, &fs) != 0 || static_cast<uint32_t>(fs.f_type) == kProcMagic;
-}
-
-std::string ownLink(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
-
-std::string linkTarget(const std::string& link) {
-  char target[PATH_MAX];
-  const ssize_t n = readlink(link.c_str(), target, sizeof target);
-  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "policies/action_record.h"
 #include "policies/action_text.h"
 #include "recorder/digest.h"
+#include "recorder/files.h"
 
 namespace airr {
 namespace {
@@ -205,11 +206,7 @@ void Recording::lookUpFailedOpen(Task& task) {
   task.leadsNowhere = task.names[0] && task.names[0]->error != 0;
 }
 
-std::string Recording::ownPathOf(int fd) {
-  char target[PATH_MAX];
-  const ssize_t n = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target, sizeof target);
-  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
-}
+std::string Recording::ownPathOf(int fd) { return linkTarget(ownLink(fd)); }
 
 // Whether the floor alone has to look at a call.
 static bool concernsFloor(const syscalls::Syscall& model, const syscalls::Call& call, bool writes) {
@@ -261,12 +258,9 @@ void Recording::describeDescriptor(Task& task, Subject& subject) {
     facts.isInside = tasks_.contains(processOfPidfd(task.tracee.tid(), fd));
     return;
   }
-  char target[PATH_MAX];
-  const std::string link =
-      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
-  const ssize_t n = readlink(link.c_str(), target, sizeof target);
-  if (n <= 0) return;
-  subject.descriptorPath.assign(target, static_cast<size_t>(n));
+  subject.descriptorPath =
+      linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd));
+  if (subject.descriptorPath.empty()) return;
   facts.path = subject.descriptorPath;
 }
 

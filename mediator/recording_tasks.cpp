@@ -13,10 +13,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "mediator/memory_map.h"
 #include "mediator/recording.h"
+#include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "recorder/gate/gate_image.h"
 #include "schema/error.h"
@@ -43,10 +43,8 @@ CloneRequest cloneRequest(const syscalls::Call& call) {
 }
 
 std::string executableOf(Tid tid, const std::string& otherwise) {
-  char path[PATH_MAX];
-  const ssize_t length =
-      readlink(("/proc/" + std::to_string(raw(tid)) + "/exe").c_str(), path, sizeof path);
-  return length < 0 ? otherwise : std::string(path, static_cast<size_t>(length));
+  const std::string path = linkTarget("/proc/" + std::to_string(raw(tid)) + "/exe");
+  return path.empty() ? otherwise : path;
 }
 
 // The address of a `syscall` instruction in the kernel's vDSO, as an offset. It is the same image in

@@ -10,13 +10,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "mediator/process_status.h"
+#include "recorder/files.h"
+
 namespace airr {
 namespace {
 
 constexpr uint32_t kProcMagic = 0x9fa0;  // PROC_SUPER_MAGIC, statfs(2)
 constexpr int kMostLinks = 40;           // as the kernel follows (path_resolution(7))
-
-std::string ownLink(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 
 std::string targetOf(int directory, const char* name) {
   char target[PATH_MAX];
@@ -123,19 +124,12 @@ class Walk {
            directory.ends_with("/ns");
   }
 
-  static std::string linkOf(const UniqueFd& fd) { return targetOf(AT_FDCWD, ownLink(fd.get()).c_str()); }
+  static std::string linkOf(const UniqueFd& fd) { return linkTarget(ownLink(fd.get())); }
 
   // The process of a thread, as text.
   static std::string processOf(Tid tid) {
-    const std::string path = "/proc/" + std::to_string(raw(tid)) + "/status";
-    char text[1024];
-    const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    const ssize_t n = read(file.get(), text, sizeof text);
-    const std::string_view status(text, n > 0 ? static_cast<size_t>(n) : 0);
-    const size_t at = status.find("\nTgid:\t");
-    if (at == std::string_view::npos) return std::to_string(raw(tid));
-    const size_t start = at + 7;
-    return std::string(status.substr(start, status.find('\n', start) - start));
+    const std::string status = statusOf(tid);
+    return std::string(fieldOf(status, "Tgid").value_or(std::to_string(raw(tid))));
   }
 
   void toRoot() { at_ = openPath(AT_FDCWD, "/", O_DIRECTORY); }
@@ -182,7 +176,7 @@ ResolvedName resolveObject(Tid tracee, int from, const std::string& name, bool f
     result.object.reset(static_cast<int>(
         syscall(SYS_openat2, from >= 0 ? from : AT_FDCWD, name.c_str(), &how, sizeof how)));
     if (result.object && fstat(result.object.get(), &result.status) == 0 && !isInProc(result.object.get())) {
-      result.path = targetOf(AT_FDCWD, ownLink(result.object.get()).c_str());
+      result.path = linkTarget(ownLink(result.object.get()));
       return result;
     }
   }

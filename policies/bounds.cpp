@@ -11,9 +11,9 @@ namespace {
 using Trees = std::optional<std::vector<std::string>>;
 
 // Where all paths are that begin with `prefix`.
-std::string directoryOf(std::string_view prefix) {
-  const size_t slash = prefix.rfind('/');
-  return slash == std::string_view::npos || slash == 0 ? "/" : std::string(prefix.substr(0, slash));
+std::string treeOf(std::string_view prefix) {
+  const std::string_view directory = directoryOf(prefix);
+  return directory.empty() ? "/" : std::string(directory);
 }
 
 Trees treesOf(const Test& test) {
@@ -25,8 +25,8 @@ Trees treesOf(const Test& test) {
     switch (test.op) {
       case Operator::kEqual:
       case Operator::kUnder: trees.push_back(value); break;
-      case Operator::kStartsWith: trees.push_back(directoryOf(value)); break;
-      case Operator::kGlob: trees.push_back(directoryOf(value.substr(0, value.find_first_of("*?[")))); break;
+      case Operator::kStartsWith: trees.push_back(treeOf(value)); break;
+      case Operator::kGlob: trees.push_back(treeOf(value.substr(0, value.find_first_of("*?[")))); break;
       default: return std::nullopt;
     }
     if (!trees.back().starts_with('/')) return std::nullopt;

@@ -24,13 +24,6 @@ Keys keysOf(const std::vector<std::string>& values, Key::Kind kind) {
   return keys;
 }
 
-// The directory that contains whatever begins with `prefix`.
-std::string_view directoryOf(std::string_view prefix) {
-  const size_t slash = prefix.rfind('/');
-  if (slash == std::string_view::npos) return {};
-  return slash == 0 ? "/" : prefix.substr(0, slash);
-}
-
 Keys keysOfGlobs(const std::vector<std::string>& globs) {
   std::vector<Key> keys;
   for (std::string_view glob : globs) {
@@ -129,6 +122,12 @@ Keys keysOf(const Expression& condition) {
 }
 
 }  // namespace
+
+std::string_view directoryOf(std::string_view prefix) {
+  const size_t slash = prefix.rfind('/');
+  if (slash == std::string_view::npos) return {};
+  return slash == 0 ? "/" : prefix.substr(0, slash);
+}
 
 ActionSet kindsOf(const Expression& condition) {
   switch (condition.kind) {

@@ -20,6 +20,9 @@
 
 namespace airr::policies {
 
+// The directory that contains whatever begins with `prefix`; empty if there is no '/' in it.
+std::string_view directoryOf(std::string_view prefix);
+
 // The kinds of actions for which the condition can be anything but false.
 ActionSet kindsOf(const Expression& condition);
 

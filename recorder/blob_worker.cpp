@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "recorder/files.h"
+#include "recorder/signals_blocked.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -39,10 +40,8 @@ std::vector<uint64_t> besidesOwnCore(std::span<const uint64_t> mask) {
 }
 
 std::string pathOf(int fd) {
-  char path[PATH_MAX];
-  const ssize_t length =
-      ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), path, sizeof path);
-  return length > 0 ? std::string(path, static_cast<size_t>(length)) : "a file";
+  const std::string path = linkTarget(ownLink(fd));
+  return path.empty() ? "a file" : path;
 }
 
 Error changed(int fd) {
@@ -113,14 +112,8 @@ BlobWorker::BlobWorker(FrameWriter& frames, const BlobCache& cache,
       cache_(cache),
       pending_(std::make_unique_for_overwrite<uint8_t[]>(kPart)) {
   std::vector<uint64_t> cores = besidesOwnCore(affinity);
-  // The mediator's signals are for its own thread. SIGSEGV stays: it serves RDTSC
-  // (mediator/own_time.h).
-  sigset_t most, before;
-  sigfillset(&most);
-  sigdelset(&most, SIGSEGV);
-  pthread_sigmask(SIG_SETMASK, &most, &before);
+  const SignalsBlocked quiet;  // they are for the mediator's own thread
   thread_ = std::thread([this, cores = std::move(cores)] { run(cores); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 BlobWorker::~BlobWorker() {

@@ -1,8 +1,10 @@
 #include "recorder/files.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 
 #include "recorder/system.h"
@@ -53,6 +55,14 @@ bool makePrivateDirectory(const std::string& path) {
     }
     if (slash == std::string::npos) return true;
   }
+}
+
+std::string ownLink(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+std::string linkTarget(const std::string& link) {
+  char target[PATH_MAX];
+  const ssize_t n = ::readlink(link.c_str(), target, sizeof target);
+  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
 }
 
 std::string pathFromEnvironment(const char* variable) {

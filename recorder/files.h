@@ -34,6 +34,11 @@ ssize_t readWhole(int fd, std::span<uint8_t> buffer, uint64_t offset);
 // Creates the directory and what is missing of its parents, each 0700. False with errno set.
 bool makePrivateDirectory(const std::string& path);
 
+// The name of a descriptor of this process, by which what it stands for is reached again (proc_pid_fd(5)).
+std::string ownLink(int fd);
+// What a symbolic link says; empty if there is none.
+std::string linkTarget(const std::string& link);
+
 // $VARIABLE, or empty when it is unset. A relative path counts as unset (XDG Base Directory
 // specification).
 std::string pathFromEnvironment(const char* variable);

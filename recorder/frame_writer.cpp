@@ -121,33 +121,28 @@ void FrameWriter::writeHeader(const SessionKey& key, capnp::MallocMessageBuilder
   root.setPublicKey(asData(identity.publicKey()));
   root.setEpochKey(asData(signers_.certify({0}).front()));
 
-  kj::Array<capnp::word> words;
-  if (options.encryptTo.empty()) {
-    words = capnp::messageToFlatArray(header);
-  } else {
+  std::vector<SealedKey> sealed;
+  if (!options.encryptTo.empty()) {
     const KeyUse use{kTraceKey, session_};
     const ContentKey content = ContentKey::random();
-    const std::vector<SealedKey> sealed = sealToAll(options.encryptTo, content, use);
+    sealed = sealToAll(options.encryptTo, content, use);
     showsMetadata_ = options.clearMetadata;
     encryption_ = std::make_unique<Encryption>(content, use);
-    if (showsMetadata_) {
-      writeSealedKeys(sealed, root.initRecipients(static_cast<unsigned>(sealed.size())));
-      words = capnp::messageToFlatArray(header);
-    } else {
-      words = capnp::messageToFlatArray(header);
-      capnp::MallocMessageBuilder open;
-      auto shown = open.initRoot<schema::Header>();
-      shown.setAirrVersion(root.getAirrVersion());
-      shown.setSessionId(root.getSessionId());
-      shown.setStartedAt(root.getStartedAt());
-      shown.setKeyId(root.getKeyId());
-      shown.setPublicKey(root.getPublicKey());
-      shown.setEpochKey(root.getEpochKey());
-      writeSealedKeys(sealed, shown.initRecipients(static_cast<unsigned>(sealed.size())));
-      shown.setSealedHeader(
-          asData(encryption_->cipher.seal(FrameCipher::kFileHeader, bytesOf(words))));
-      words = capnp::messageToFlatArray(open);
-    }
+    if (showsMetadata_) writeSealedKeys(sealed, root.initRecipients(static_cast<unsigned>(sealed.size())));
+  }
+  kj::Array<capnp::word> words = capnp::messageToFlatArray(header);
+  if (encryption_ && !showsMetadata_) {
+    capnp::MallocMessageBuilder open;
+    auto shown = open.initRoot<schema::Header>();
+    shown.setAirrVersion(root.getAirrVersion());
+    shown.setSessionId(root.getSessionId());
+    shown.setStartedAt(root.getStartedAt());
+    shown.setKeyId(root.getKeyId());
+    shown.setPublicKey(root.getPublicKey());
+    shown.setEpochKey(root.getEpochKey());
+    writeSealedKeys(sealed, shown.initRecipients(static_cast<unsigned>(sealed.size())));
+    shown.setSealedHeader(asData(encryption_->cipher.seal(FrameCipher::kFileHeader, bytesOf(words))));
+    words = capnp::messageToFlatArray(open);
   }
   const Bytes message = bytesOf(words);
   if (message.size() > kMaxHeaderMessage) {

@@ -1,22 +1,16 @@
 #include "recorder/syncer.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <cerrno>
 #include <utility>
+
+#include "recorder/signals_blocked.h"
 
 namespace airr {
 
 Syncer::Syncer(System& system, int fd, std::function<void(int)> fail)
     : system_(system), fd_(fd), fail_(std::move(fail)) {
-  // As in blob_worker.cpp.
-  sigset_t most, before;
-  sigfillset(&most);
-  sigdelset(&most, SIGSEGV);
-  pthread_sigmask(SIG_SETMASK, &most, &before);
+  const SignalsBlocked quiet;  // they are for the mediator's own thread
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Syncer::~Syncer() {

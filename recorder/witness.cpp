@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "recorder/files.h"
+#include "recorder/signals_blocked.h"
 #include "recorder/http.h"
 
 namespace airr {
@@ -100,13 +101,8 @@ std::optional<Head> Head::parse(std::string_view line) {
 Witness::Witness(std::string place, const Head& first, std::function<void(const Error&)> fail)
     : place_(std::move(place)), fail_(std::move(fail)) {
   publishAt(place_, first);
-  // As in blob_worker.cpp.
-  sigset_t most, before;
-  sigfillset(&most);
-  sigdelset(&most, SIGSEGV);
-  pthread_sigmask(SIG_SETMASK, &most, &before);
+  const SignalsBlocked quiet;  // they are for the mediator's own thread
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Witness::~Witness() {

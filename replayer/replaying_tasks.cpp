@@ -15,6 +15,7 @@
 #include "mediator/machine.h"
 #include "mediator/memory_map.h"
 #include "mediator/own_time.h"
+#include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "recorder/gate/gate_image.h"
 #include "replayer/replaying.h"
@@ -40,7 +41,7 @@ void Replaying::start() {
   if (!image || ::write(image.get(), stub.data(), stub.size()) != static_cast<ssize_t>(stub.size()))
     throw systemError("preparing the replay stub");
   // Execution wants no writer: the descriptor that tasks inherit is a read-only one.
-  UniqueFd readable(open(("/proc/self/fd/" + std::to_string(image.get())).c_str(), O_RDONLY));
+  UniqueFd readable(open(ownLink(image.get()).c_str(), O_RDONLY));
   image.reset();
   if (!readable || dup2(readable.get(), kStubFd) < 0) throw systemError("preparing the replay stub");
   stub_.reset(kStubFd);

@@ -12,6 +12,7 @@
 #include "recorder/signing.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/subcommands.h"
 #include "tools/text.h"
 
 namespace airr::tools {
@@ -20,7 +21,6 @@ namespace {
 struct Options {
   bool passphrase = false, tpm = false, json = false;
   std::string output;
-  std::function<int()> chosen;
 
   Protection protection() const {
     return passphrase ? Protection::kPassphrase : tpm ? Protection::kTpm : Protection::kNone;
@@ -100,38 +100,32 @@ int newIdentity(const Options& options) {
 
 Command addKey(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.require_subcommand(1);
-  auto add = [&](const char* name, const char* description, auto action) {
-    CLI::App* sub = app.add_subcommand(name, description);
-    sub->callback(
-        [options, action] { options->chosen = [options, action] { return action(*options); }; });
-    return sub;
-  };
+  Subcommands<Options> commands(app, options);
   auto addProtection = [&](CLI::App* sub) {
     auto* passphrase = sub->add_flag("--passphrase", options->passphrase,
                                      "Seal the key with a passphrase (scrypt)");
     sub->add_flag("--tpm", options->tpm, "Seal the key with this host's TPM 2.0 (tpm2-tools)")
         ->excludes(passphrase);
   };
-  addProtection(add("init", "Make a key where there is none.", [](const Options& o) {
+  addProtection(commands.add("init", "Make a key where there is none.", [](const Options& o) {
     say(KeyStore::create(KeyStore::defaultPath(), o.protection()));
     return 0;
   }));
   addProtection(
-      add("rotate", "Make another key; the former stays for its traces.", [](const Options& o) {
+      commands.add("rotate", "Make another key; the former stays for its traces.", [](const Options& o) {
         say(KeyStore::rotate(KeyStore::defaultPath(), o.protection()));
         return 0;
       }));
-  add("show", "Show which key it is, not what it is.", show)
+  commands.add("show", "Show which key it is, not what it is.", show)
       ->add_flag("--json", options->json, "Print one JSON object");
-  add("export-public", "Write the public key, with which anyone can verify, in PEM.", exportPublic)
+  commands.add("export-public", "Write the public key, with which anyone can verify, in PEM.", exportPublic)
       ->add_option("file", options->output, "Where to; standard output if it is not given")
       ->type_name("FILE");
-  add("export-recipient", "Write the public key with which others encrypt to this key store, in PEM.",
+  commands.add("export-recipient", "Write the public key with which others encrypt to this key store, in PEM.",
       exportRecipient)
       ->add_option("file", options->output, "Where to; standard output if it is not given")
       ->type_name("FILE");
-  add("new-identity", "Make a key pair of its own for reading what is encrypted, in PEM.",
+  commands.add("new-identity", "Make a key pair of its own for reading what is encrypted, in PEM.",
       newIdentity)
       ->add_option("file", options->output, "Private key to write; the public one gets .pub")
       ->type_name("FILE")
@@ -140,7 +134,7 @@ Command addKey(CLI::App& app) {
       "The key is in $AIRR_KEY_FILE, else $XDG_DATA_HOME/airr/root.key, else\n"
       "~/.local/share/airr/root.key. A passphrase is asked for, or is the first line of\n"
       "$AIRR_PASSPHRASE_FILE.");
-  return [options] { return options->chosen(); };
+  return commands.command();
 }
 
 }  // namespace airr::tools

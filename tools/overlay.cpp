@@ -16,9 +16,11 @@
 #include "mediator/overlay/merge.h"
 #include "mediator/overlay/store.h"
 #include "mediator/overlay/tree_walk.h"
+#include "recorder/files.h"
 #include "replayer/open_trace.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/subcommands.h"
 #include "tools/text.h"
 
 namespace airr::tools {
@@ -122,9 +124,8 @@ std::string textDiff(int before, int after, const std::string& name) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, writing.get(), 1);
-  std::string a = "/proc/self/fd/" + std::to_string(before), b = "/proc/self/fd/" + std::to_string(after);
+  std::string a = before < 0 ? "/dev/null" : ownLink(before), b = ownLink(after);
   std::string labelA = before < 0 ? "/dev/null" : "a/" + printable(name), labelB = "b/" + printable(name);
-  if (before < 0) a = "/dev/null";
   std::string words[] = {"diff", "-u", "--label", labelA, "--label", labelB, "--", a, b};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -255,28 +256,22 @@ int list() {
 
 Command addOverlay(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  auto chosen = std::make_shared<Command>();
-  app.require_subcommand(1);
-  auto add = [&](const char* name, const char* description, auto run) {
-    CLI::App* sub = app.add_subcommand(name, description);
-    sub->callback([chosen, options, run] { *chosen = [options, run] { return run(*options); }; });
-    return sub;
-  };
+  Subcommands<Options> commands(app, options);
   auto which = [&](CLI::App* sub) {
     sub->add_option("session", options->which, "Its trace, or its name's first 8 or more digits")
         ->type_name("TRACE|SESSION")
         ->required();
     return sub;
   };
-  add("list", "Show the overlays that wait to be merged or dropped.", [](const Options&) { return list(); });
-  CLI::App* showing = which(add("diff", "Show what a session changed: deletions first.", diff));
+  commands.add("list", "Show the overlays that wait to be merged or dropped.", [](const Options&) { return list(); });
+  CLI::App* showing = which(commands.add("diff", "Show what a session changed: deletions first.", diff));
   showing->add_flag("--names", options->names, "Leave out the contents");
   showing->add_flag("--json", options->json, "Print one JSON object");
-  which(add("merge", "Bring the changes into the tree, all or none, and remove the overlay.", merge))
+  which(commands.add("merge", "Bring the changes into the tree, all or none, and remove the overlay.", merge))
       ->add_flag("--force", options->force, "Also over what changed in the tree meanwhile");
-  which(add("drop", "Remove the overlay with all that was changed in it.", drop));
+  which(commands.add("drop", "Remove the overlay with all that was changed in it.", drop));
   app.footer("A session runs over an overlay with 'airr record --overlay DIR'. docs/overlays.md says how.");
-  return [chosen] { return (*chosen)(); };
+  return commands.command();
 }
 
 }  // namespace airr::tools

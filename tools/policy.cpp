@@ -16,6 +16,7 @@
 #include "replayer/judge.h"
 #include "schema/error.h"
 #include "tools/commands.h"
+#include "tools/subcommands.h"
 #include "tools/identity_option.h"
 #include "tools/text.h"
 
@@ -174,23 +175,17 @@ int facts() {
 
 Command addPolicy(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  auto chosen = std::make_shared<Command>();
-  app.require_subcommand(1);
-  auto add = [&](const char* name, const char* description, auto run) {
-    CLI::App* sub = app.add_subcommand(name, description);
-    sub->callback([chosen, options, run] { *chosen = [options, run] { return run(*options); }; });
-    return sub;
-  };
+  Subcommands<Options> commands(app, options);
   constexpr const char* kWhich = "A stock policy's name, or a file (with a '/' or a '.')";
   auto several = [&](CLI::App* sub, const char* what) {
     sub->add_option("policy", options->policies, what)->type_name("POLICY")->required();
   };
   CLI::App* checking =
-      add("check", "Say whether policies are well-formed and their examples hold.", check);
+      commands.add("check", "Say whether policies are well-formed and their examples hold.", check);
   several(checking, kWhich);
   checking->add_flag("--strict", options->strict, "Also fail for rules without examples");
-  several(add("test", "Run the tests and examples in policies.", test), kWhich);
-  CLI::App* explaining = add("explain", "Say why an action gets its verdict.", explain);
+  several(commands.add("test", "Run the tests and examples in policies.", test), kWhich);
+  CLI::App* explaining = commands.add("explain", "Say why an action gets its verdict.", explain);
   explaining->add_option("policy", options->policy, kWhich)->type_name("POLICY")->required();
   explaining
       ->add_option("action", options->action,
@@ -198,23 +193,23 @@ Command addPolicy(CLI::App& app) {
       ->type_name("ACTION")
       ->required();
   CLI::App* formatting =
-      add("fmt", "Lay out policy files in the one way; rewrites them.", reformat);
+      commands.add("fmt", "Lay out policy files in the one way; rewrites them.", reformat);
   several(formatting, "Files");
   formatting->add_flag("--check", options->checkOnly, "Only name the files that would change");
   CLI::App* learning =
-      add("learn", "Propose a policy that allows what recorded sessions did.", learnFrom);
+      commands.add("learn", "Propose a policy that allows what recorded sessions did.", learnFrom);
   addIdentityOption(*learning, options->identities);
   learning->add_option("trace", options->traces, "Traces to learn from")
       ->type_name("TRACE")
       ->required();
-  add("list", "Name the stock policies.", [](const Options&) { return list(); });
-  CLI::App* showing = add("show", "Print a policy.", show);
+  commands.add("list", "Name the stock policies.", [](const Options&) { return list(); });
+  CLI::App* showing = commands.add("show", "Print a policy.", show);
   showing->add_option("policy", options->policy, kWhich)->type_name("POLICY")->required();
-  add("facts", "List the facts that conditions can test.", [](const Options&) { return facts(); });
+  commands.add("facts", "List the facts that conditions can test.", [](const Options&) { return facts(); });
   app.footer(
       "docs/policy.md is the reference of the language. Exit statuses: 115 for a policy that\n"
       "cannot be used, 117 for a failed test or a file that fmt --check would change.");
-  return [chosen] { return (*chosen)(); };
+  return commands.command();
 }
 
 }  // namespace airr::tools

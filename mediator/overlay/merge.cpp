@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "mediator/overlay/tree_walk.h"
+#include "recorder/files.h"
 #include "schema/error.h"
 
 namespace airr::overlay {
@@ -38,8 +39,6 @@ std::string stateFor(int tree, const Change& change) {
   const Digest state = stateOf(tree, change.name);
   return hex(state);
 }
-
-std::string linkOf(const UniqueFd& fd) { return "/proc/self/fd/" + std::to_string(fd.get()); }
 
 // Extended attributes: those of a user ("user.", what a session may have set), or all that are not, which
 // give rights and so stay what they were.
@@ -69,12 +68,8 @@ void copyBytes(int from, int to, const std::string& name) {
     if (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP) break;
     n = read(from, chunk.data(), chunk.size());  // another file system, which cannot copy by itself
     if (n == 0) return;
-    for (ssize_t done = 0; n > 0 && done < n;) {
-      const ssize_t written = write(to, chunk.data() + done, static_cast<size_t>(n - done));
-      if (written < 0) throw systemError("cannot write '" + name + "'");
-      done += written;
-    }
     if (n < 0) break;
+    if (!writeWhole(to, {{chunk.data(), static_cast<size_t>(n)}})) throw systemError("cannot write '" + name + "'");
   }
   throw systemError("cannot copy '" + name + "'");
 }
@@ -253,7 +248,7 @@ class TreeMerge {
       return errno;
     // A link has no permissions of its own.
     if (S_ISLNK(now.st_mode) || (now.st_mode & kPermissions) == (mode & kPermissions)) return 0;
-    return chmod(linkOf(entry).c_str(), mode & kPermissions) == 0 ? 0 : errno;
+    return chmod(ownLink(entry.get()).c_str(), mode & kPermissions) == 0 ? 0 : errno;
   }
 
   const Sides& sides_;

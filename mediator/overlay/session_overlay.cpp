@@ -32,8 +32,6 @@ namespace {
 using policies::Action;
 using policies::ActionKind;
 
-std::string linkOf(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
-
 // One line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 struct Mount {
   uint64_t id = 0;
@@ -136,10 +134,10 @@ bool enterNamespace() {
 
 // Over `tree`; paths are descriptors, whose names need no quoting. An errno, or 0.
 int mountOverlay(int tree, int upper, int work, bool ofUser) {
-  std::string options = "lowerdir=" + linkOf(tree) + ",upperdir=" + linkOf(upper) + ",workdir=" + linkOf(work) +
+  std::string options = "lowerdir=" + ownLink(tree) + ",upperdir=" + ownLink(upper) + ",workdir=" + ownLink(work) +
                         ",redirect_dir=nofollow,index=off,metacopy=off";
   if (ofUser) options += ",userxattr";
-  return mount("overlay", linkOf(tree).c_str(), "overlay", 0, options.c_str()) == 0 ? 0 : errno;
+  return mount("overlay", ownLink(tree).c_str(), "overlay", 0, options.c_str()) == 0 ? 0 : errno;
 }
 
 // The root of the overlay shows the upper directory's attributes.
@@ -239,7 +237,7 @@ std::string SessionOverlay::realPath(const std::string& path) const {
   if (failed) return path;
   for (size_t i = 0; i < covered_.size(); ++i)
     if (policies::isUnder(absolute.native(), trees()[i]))
-      return linkOf(covered_[i].below.get()) + "/" + below(absolute.native(), trees()[i]);
+      return ownLink(covered_[i].below.get()) + "/" + below(absolute.native(), trees()[i]);
   return path;
 }
 

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "recorder/files.h"
 #include "schema/error.h"
 
 namespace airr::overlay {
@@ -97,7 +98,7 @@ std::optional<std::string> attributeIn(int root, const std::string& name, const 
   const UniqueFd directory = openIn(root, parentOf(name), O_PATH | O_DIRECTORY);
   if (!directory) throw failed("look at", name);
   const std::string path =
-      "/proc/self/fd/" + std::to_string(directory.get()) + "/" + (name.empty() ? "." : lastOf(name));
+      ownLink(directory.get()) + "/" + (name.empty() ? "." : lastOf(name));
   char value[256];
   const ssize_t n = lgetxattr(path.c_str(), attribute, value, sizeof value);
   if (n >= 0) return std::string(value, static_cast<size_t>(n));

@@ -20,7 +20,6 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
 import cases  # noqa: E402
 import server  # noqa: E402
+import session  # noqa: E402
 
 PYTHON = "/usr/bin/python3"
 CPYTHON = """
@@ -39,7 +39,6 @@ CPYTHON = """
     test_zipfile test_concurrent_futures test_resource test_glob test_file test_fileio test_pwd
 """.split()
 CLASSES = ("cpu", "filesystem", "io", "pipe", "os", "scheduler", "signal")
-STATUS_DIVERGED = 120  # docs/exit-codes.md
 OUTCOME = re.compile(r"^(test\w+) \(([\w.]+)\).*?\.\.\. (?:.*?)(ok|FAIL|ERROR|skipped|expected failure)\b", re.M)
 
 
@@ -84,13 +83,14 @@ def rounds(runner, programs, names):
             case = chosen[i % len(chosen)]
             trace.unlink(missing_ok=True)
             command = cases.command_of(case, programs, url)
-            recorded = runner.streams(
-                [runner.airr, "record", "--policy", "observe", "-o", str(trace), "--", *map(str, command)], case)
-            replayed = runner.streams([runner.airr, "replay", str(trace)], case)
-            if recorded[0] != case.get("status", 0):
-                verdict = f"record: status {recorded[0]}: {last_line(recorded[2])}"
-            elif replayed[:2] != recorded[:2]:
-                verdict = f"replay: status {replayed[0]}: {last_line(replayed[2])}"
+            stdin = case.get("stdin", "").encode()
+            recorded, _ = runner.run(
+                [runner.airr, "record", "--policy", "observe", "-o", str(trace), "--", *map(str, command)], 600, stdin)
+            replayed, _ = runner.run([runner.airr, "replay", str(trace)], 600, stdin)
+            if recorded.status != case.get("status", 0):
+                verdict = f"record: status {recorded.status}: {last_line(recorded)}"
+            elif (replayed.status, replayed.output) != (recorded.status, recorded.output):
+                verdict = f"replay: status {replayed.status}: {last_line(replayed)}"
             else:
                 verdict = "ok"
             yield f"{i + 1} {case['name']}", verdict
@@ -105,62 +105,55 @@ class Runner:
         self.env = {**os.environ, "HOME": str(base / "home"), "LC_ALL": "C.UTF-8"}
         (base / "home").mkdir()
 
-    def run(self, command, seconds):
-        """Status (a string if there is none), output and seconds of a run in a fresh folder."""
+    def run(self, command, seconds, stdin=b""):
+        """The outcome of a run in a fresh folder, and its seconds. Failure if it does not end in time."""
         work = self.base / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         started = time.monotonic()
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(command, cwd=work, env=self.env, stdin=subprocess.DEVNULL, stdout=output,
-                                       stderr=subprocess.STDOUT, start_new_session=True)
-            try:
-                status = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                status = f"no end after {seconds} s"
-            output.seek(0)
-            return status, output.read().decode(errors="replace"), time.monotonic() - started
-
-    def streams(self, command, case):
-        """Status and the two streams of a run in a fresh folder."""
-        work = self.base / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        done = subprocess.run(command, cwd=work, env=self.env, input=case.get("stdin", "").encode(),
-                              capture_output=True, timeout=600, check=False)
-        return done.returncode, done.stdout, done.stderr.decode(errors="replace")
+        done = session.run(command, work, self.env, stdin, seconds)
+        return done, round(time.monotonic() - started, 1)
 
     def check(self, item):
         """What came of it: 'ok', 'native: …' if it cannot be judged here, or what went wrong."""
-        status, output, native = self.run(item.command, item.seconds)
-        if isinstance(status, str) or (item.outcomes is None and status != 0):
-            return f"native: {status}", {}
-        wanted = item.outcomes(output) if item.outcomes else {}
+        times = {}
+        try:
+            native, times["native"] = self.run(item.command, item.seconds)
+        except session.Failure as failure:
+            return f"native: {failure}", times
+        if item.outcomes is None and native.status != 0:
+            return f"native: {native.status}", times
+        try:
+            return self.compare(item, native, times), times
+        except session.Failure as failure:
+            return str(failure), times
+
+    def compare(self, item, native, times):
         trace = self.base / "soak.cap"
         trace.unlink(missing_ok=True)
-        times = {"native": round(native, 1)}
-        recorded, output, times["record"] = self.run(
+        recorded, times["record"] = self.run(
             [self.airr, "record", "--policy", "observe", "-o", str(trace), "--", *item.command], 5 * item.seconds)
-        if recorded != status:
-            return f"record: status {recorded} instead of {status}: {last_line(output)}", times
-        came = item.outcomes(output) if item.outcomes else {}
-        other = sorted(name for name in wanted.keys() | came.keys() if wanted.get(name) != came.get(name))
-        if other:
-            name = other[0]
-            return (f"record: {len(other)} of {len(wanted)} cases come out otherwise, as {name}: "
-                    f"{wanted.get(name)} natively, {came.get(name)} recorded"), times
-        replayed, output, times["replay"] = self.run([self.airr, "replay", "--quiet", str(trace)], 5 * item.seconds)
-        if replayed == STATUS_DIVERGED:
-            return f"replay: {last_line(output)}", times
-        if replayed != status:
-            return f"replay: status {replayed} instead of {status}: {last_line(output)}", times
-        return "ok", times
+        if recorded.status != native.status:
+            return f"record: status {recorded.status} instead of {native.status}: {last_line(recorded)}"
+        if item.outcomes:
+            wanted, came = item.outcomes(text_of(native)), item.outcomes(text_of(recorded))
+            other = sorted(name for name in wanted.keys() | came.keys() if wanted.get(name) != came.get(name))
+            if other:
+                name = other[0]
+                return (f"record: {len(other)} of {len(wanted)} cases come out otherwise, as {name}: "
+                        f"{wanted.get(name)} natively, {came.get(name)} recorded")
+        replayed, times["replay"] = self.run([self.airr, "replay", "--quiet", str(trace)], 5 * item.seconds)
+        if replayed.status != native.status:
+            return f"replay: status {replayed.status} instead of {native.status}: {last_line(replayed)}"
+        return "ok"
 
 
-def last_line(output):
-    lines = [line for line in output.splitlines() if line.strip()]
+def text_of(outcome):
+    return (outcome.output + outcome.error).decode(errors="replace")
+
+
+def last_line(outcome):
+    lines = [line for line in text_of(outcome).splitlines() if line.strip()]
     return next((line for line in reversed(lines) if line.startswith("airr")), lines[-1] if lines else "no output")[:300]
 
 
@@ -182,7 +175,7 @@ def main():
                     print(f"{name:<28}{verdict}", flush=True)
         for item in SUITES[options.suite](options.names) if SUITES[options.suite] else ():
             verdict, times = runner.check(item)
-            results[item.name] = {"verdict": verdict, "seconds": {k: round(v, 1) for k, v in times.items()}}
+            results[item.name] = {"verdict": verdict, "seconds": times}
             print(f"{item.name:<28}{verdict}  {results[item.name]['seconds']}", flush=True)
             if options.json:
                 options.json.write_text(json.dumps(results, indent=1) + "\n")
