@@ -156,7 +156,7 @@ bool Recording::answerAffinity(Task& task) {
   const uint64_t* a = task.call.arguments;
   const auto tid = static_cast<pid_t>(a[0]);
   // Other numbers than the mediator's are only told apart where they are the same.
-  const bool own = tid == 0 || !task.process->plain;
+  const bool own = tid == 0 || (tid > 0 && !task.process->plain);
   const auto found = tasks_.find(own ? raw(task.tracee.tid()) : tid);
   const uint64_t size = affinity_.size() * sizeof(uint64_t);
   if (task.call.number == SYS_sched_getaffinity) {
