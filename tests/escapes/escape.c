@@ -215,13 +215,22 @@ static void shared_mapping_race(void) {
   waitpid(child, NULL, 0);
 }
 
-// Another process swaps what a name leads to, between a place of ours and the forbidden one.
+// Another process swaps what a name leads to, between a place of ours and the forbidden one. It takes at least so many
+// attempts, and more until 32 were made at another moment of the swapping than the one before: on one core, all the
+// first may come before the other has run at all.
 static void swapping(void (*swap)(void), void (*attempt)(void), int attempts) {
+  volatile unsigned* swaps = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   pid_t child = fork();
   if (child == 0) {
-    for (;;) swap();
+    for (;; ++*swaps) swap();
   }
-  for (int i = 0; i < attempts; ++i) attempt();
+  unsigned seen = 0;
+  int moments = 0;
+  for (int i = 0; i < attempts || moments < 32; ++i) {
+    moments += *swaps != seen;
+    seen = *swaps;
+    attempt();
+  }
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
 }
