@@ -122,6 +122,11 @@ void Recording::schedule() {
 
 void Recording::grant(Task& task) {
   task.tracee.forgetPages();
+  // Killed while it waited, it would mark its robust futexes unseen. (The race that is left: it is killed
+  // after this look, from outside the domain, for nobody of the domain runs now.)
+  if (task.continuation != Continuation::kExit && !task.tracee.isNotified() &&
+      task.space->domain->tasks > task.space->users && task.tracee.leftForExit())
+    throw TraceeGone{task.tracee.tid()};
   switch (task.continuation) {
     case Continuation::kFinishCall:
       task.state = TaskState::kInKernel;

@@ -224,6 +224,15 @@ void Tracee::interrupt() {
   if (ptrace(PTRACE_INTERRUPT, raw(tid_), 0, 0) != 0) fail("PTRACE_INTERRUPT");
 }
 
+bool Tracee::leftForExit() {
+  siginfo_t info{};
+  if (ptrace(PTRACE_GETSIGINFO, raw(tid_), 0, &info) != 0) {
+    if (errno == ESRCH) throw TraceeGone{tid_};
+    return false;
+  }
+  return info.si_signo == SIGTRAP && info.si_code == (SIGTRAP | PTRACE_EVENT_EXIT << 8);
+}
+
 void Tracee::forgetPages() {
   written_.clear();
   if (!pagesInUse_) return;

@@ -100,6 +100,9 @@ class Tracee : public syscalls::MemoryAccess {
   void setRegisters(const Registers&);
   void resume(Resume how, int signal = 0);
   void interrupt();
+  // Whether a fatal signal has taken it from the stop that it was left at to its exit stop, which is yet
+  // to be reported: resume() would let it go from there. Throws TraceeGone if it is on its way.
+  bool leftForExit();
   // Whether its end is announced by a stop (PTRACE_O_TRACEEXIT).
   void announceExit(bool);
 
