@@ -1,6 +1,6 @@
 // What a verdict costs, and what judging a trace costs.
 //
-// BM_Verdict*: one action against a policy of 200 rules. BM_Judge: AIRR_BENCH_TRACE names the trace
+// BM_Verdict*: one action against a policy of 200 rules. BM_Judge, BM_OpenIndex: AIRR_BENCH_TRACE names the trace
 // (its key as usual); items are its events.
 #include <benchmark/benchmark.h>
 
@@ -9,7 +9,9 @@
 
 #include "policies/action_text.h"
 #include "policies/policy.h"
+#include "recorder/keys.h"
 #include "replayer/judge.h"
+#include "replayer/judge_index.h"
 
 namespace airr::policies {
 namespace {
@@ -94,6 +96,23 @@ void BM_Judge(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(events));
 }
 BENCHMARK(BM_Judge)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// The trace needs its index: `airr judge --index` makes one.
+void BM_OpenIndex(benchmark::State& state) {
+  const char* trace = std::getenv("AIRR_BENCH_TRACE");
+  if (trace == nullptr) {
+    state.SkipWithError("set AIRR_BENCH_TRACE");
+    return;
+  }
+  const KeyStore keys = KeyStore::load(KeyStore::defaultPath(), false);
+  for (auto _ : state) {
+    if (!JudgeIndex::open(trace, keys)) {
+      state.SkipWithError("no index");
+      return;
+    }
+  }
+}
+BENCHMARK(BM_OpenIndex)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace airr::policies

@@ -4,13 +4,17 @@
   tests/soak/soak.py --airr build/tools/airr [--json result.json] cpython [TEST…]
   tests/soak/soak.py --airr build/tools/airr [--json result.json] stress [STRESSOR…]
   tests/soak/soak.py --airr build/tools/airr [--json result.json] --programs build/tests/programs rounds [N]
+  tests/soak/soak.py --airr build/tools/airr --long-session build/tests/soak/long_session long [CALLS]
 
 cpython: regression tests of libpython3.11-testsuite, each test case's outcome compared.
 stress: the stressors of stress-ng's classes that end well natively here, two seconds each.
 rounds: the programs that the bench measures, in turns, 1000 rounds in all: what replay prints is what
 record printed.
+long: one session of 100 processes and that many calls (ten million if it is not said), what ten hours of
+an agent's work come to. The mediator's memory is to be flat and under 64 MB, the trace to verify, to
+replay and to be judged, from its index as well; the figures are printed.
 
-Each item runs natively, then recorded, then replayed. Items that native runs do not pass are left
+Each other item runs natively, then recorded, then replayed. Items that native runs do not pass are left
 out, by name. The last line says how many of how many did; the exit status is 0 if all did.
 """
 
@@ -20,6 +24,7 @@ import os
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -96,7 +101,61 @@ def rounds(runner, programs, names):
             yield f"{i + 1} {case['name']}", verdict
 
 
-SUITES = {"cpython": cpython_items, "stress": stress_items, "rounds": None}
+class Memory:
+    """The memory of a process as it goes on: resident KiB, the most and once a second."""
+
+    def __init__(self, command, cwd, env, output):
+        self.samples = []
+        with open(output, "wb") as to, subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                                                        stdout=to, stderr=to) as process:
+            while True:
+                try:
+                    self.status = process.wait(1)
+                    break
+                except subprocess.TimeoutExpired:
+                    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+                    sizes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+)", status, re.M))
+                    if sizes:
+                        self.samples.append(int(sizes["VmRSS"]))
+                        self.most = int(sizes["VmHWM"])
+
+    def around(self, share):
+        """The median of a tenth of the samples."""
+        tenth = max(1, len(self.samples) // 10)
+        at = int(share * (len(self.samples) - tenth))
+        return statistics.median(self.samples[at:at + tenth])
+
+
+def long(runner, program, names):
+    """What is wrong with the long session, by name; prints its figures."""
+    work, trace, output = (runner.base / name for name in ("work", "long.cap", "output"))
+    work.mkdir()
+    calls = names[0] if names else "10000000"
+    command = [str(program), "100", calls]
+    memory = Memory([runner.airr, "record", "--policy", "developer", "-o", str(trace), "--", *command], work,
+                    runner.env, output)
+    if memory.status != 0:
+        yield "record", f"record: status {memory.status}: {output.read_text()[-300:]}"
+        return
+    early, late = memory.around(0.2), memory.around(1)
+    print(f"{trace.stat().st_size} bytes; memory of the mediator {memory.most} KiB at most, {early:.0f} KiB after a "
+          f"fifth, {late:.0f} KiB at the end")
+    yield "record", "ok"
+    yield "memory under 64 MB", "ok" if memory.most < 64 << 10 else f"{memory.most} KiB"
+    yield "memory flat", "ok" if late < early + 4096 else f"from {early:.0f} to {late:.0f} KiB"
+    for name, command in {
+        "verify": ["verify"],
+        "replay": ["replay", "--quiet"],
+        "make the index": ["judge", "--index", "--policy", "recorded"],
+        "judge from the index": ["judge", "--index", "--policy", "recorded"],
+    }.items():
+        started = time.monotonic()
+        done = session.run([runner.airr, *command, str(trace)], work, runner.env, timeout=7200)
+        print(f"{name}: {time.monotonic() - started:.2f} s. {text_of(done).partition(chr(10))[0]}")
+        yield name, "ok" if done.status == 0 else f"status {done.status}: {last_line(done)}"
+
+
+SUITES = {"cpython": cpython_items, "stress": stress_items, "rounds": None, "long": None}
 
 
 class Runner:
@@ -162,16 +221,19 @@ def main():
     parser.add_argument("--airr", type=pathlib.Path, required=True)
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--programs", type=pathlib.Path, help="the project's own test programs, for rounds")
+    parser.add_argument("--long-session", type=pathlib.Path, help="the program of the long session")
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory(prefix="airr-soak-") as base:
         runner = Runner(options.airr.resolve(), pathlib.Path(base))
-        if options.suite == "rounds":
-            for name, verdict in rounds(runner, options.programs.resolve(), options.names):
+        named = {"rounds": (rounds, options.programs), "long": (long, options.long_session)}
+        if options.suite in named:
+            verdicts, what = named[options.suite]
+            for name, verdict in verdicts(runner, what.resolve(), options.names):
                 results[name] = {"verdict": verdict, "seconds": {}}
-                if verdict != "ok":
+                if verdict != "ok" or options.suite == "long":
                     print(f"{name:<28}{verdict}", flush=True)
         for item in SUITES[options.suite](options.names) if SUITES[options.suite] else ():
             verdict, times = runner.check(item)
