@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "mediator/raw_call.h"
 #include "policies/bounds.h"
 #include "schema/error.h"
 
@@ -132,7 +133,7 @@ UniqueFd makeRuleset(const LandlockRules& rules) {
   return ruleset;
 }
 
-int restrictSelf(int ruleset) { return syscall(kRestrictSelf, ruleset, 0) == 0 ? 0 : errno; }
+int restrictSelf(int ruleset) { return static_cast<int>(rawCall(kRestrictSelf, ruleset, 0)); }
 
 std::string describe(const LandlockRules& rules) {
   std::vector<std::pair<std::string, std::string>> lines;  // rights, and the trees that they are for

@@ -8,13 +8,17 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "mediator/landlock.h"
+#include "mediator/raw_call.h"
 #include "mediator/tracee.h"
 #include "schema/error.h"
 #include "schema/unique_fd.h"
@@ -29,40 +33,58 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   return list;
 }
 
-// Runs in the child. Nothing but async-signal-safe calls; nothing at all between the filter and exec.
-[[noreturn]] void becomeProgram(const LaunchOptions& options, char** argv, char** envp, int go,
-                                int report) {
-  char byte;
-  if (read(go, &byte, 1) != 1) _exit(127);
-  if (options.newSession) setsid();
-  if (options.stackLimit != 0) {
-    rlimit limit{};
-    getrlimit(RLIMIT_STACK, &limit);
-    limit.rlim_cur = std::min<rlim_t>(options.stackLimit, limit.rlim_max);
-    setrlimit(RLIMIT_STACK, &limit);
-  }
-  int error = 0;
-  if (options.landlock >= 0) {
-    error = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? restrictSelf(options.landlock) : errno;
-  }
-  if (error == 0) error = -options.filter.install();
-  if (error == 0) {
-    if (options.programFd >= 0) {
-      syscall(SYS_execveat, options.programFd, "", argv, envp, AT_EMPTY_PATH);
-    } else {
-      syscall(SYS_execve, options.program.c_str(), argv, envp);
-    }
-    error = errno;
-  }
-  (void)!write(report, &error, sizeof error);
-  _exit(127);
-}
-
 }  // namespace
 
-Launcher::Launcher(const LaunchOptions& options) {
-  std::vector<char*> argv = pointers(options.arguments);
-  std::vector<char*> envp = pointers(options.environment);
+// What the child uses until exec.
+struct Launcher::Child {
+  LaunchOptions options;
+  std::vector<char*> arguments, environment;
+  int go, goOn, report;  // its ends of the pipes, and the other end of the first
+  Tid tid{};
+  alignas(16) std::array<char, 32 << 10> stack;
+
+  static int run(void* self);
+  int becomeProgram() const;
+};
+
+// Runs in the child: only calls to the kernel, and those without libc's errno, which is the parent's.
+int Launcher::Child::run(void* self) {
+  const Child& child = *static_cast<Child*>(self);
+  rawCall(SYS_close, child.goOn);  // to see the mediator's end
+  char byte;
+  if (rawCall(SYS_read, child.go, asArgument(&byte), 1) == 1) {
+    const int error = child.becomeProgram();
+    rawCall(SYS_write, child.report, asArgument(&error), sizeof error);
+  }
+  return static_cast<int>(rawCall(SYS_exit_group, 127));
+}
+
+// Nothing at all between the filter and exec.
+int Launcher::Child::becomeProgram() const {
+  if (options.newSession) rawCall(SYS_setsid);
+  if (options.stackLimit != 0) {
+    rlimit limit{};
+    rawCall(SYS_prlimit64, 0, RLIMIT_STACK, 0, asArgument(&limit));
+    limit.rlim_cur = std::min<rlim_t>(options.stackLimit, limit.rlim_max);
+    rawCall(SYS_prlimit64, 0, RLIMIT_STACK, asArgument(&limit));
+  }
+  long result = 0;
+  if (options.landlock >= 0) {
+    result = rawCall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
+    if (result == 0) result = restrictSelf(options.landlock);
+  }
+  if (result == 0) result = options.filter.install();
+  if (result != 0) return static_cast<int>(-result);
+  const long argv = asArgument(arguments.data()), envp = asArgument(environment.data());
+  result = options.programFd >= 0 ? rawCall(SYS_execveat, options.programFd, asArgument(""), argv, envp, AT_EMPTY_PATH)
+                                  : rawCall(SYS_execve, asArgument(options.program.c_str()), argv, envp);
+  return static_cast<int>(-result);
+}
+
+Launcher::Launcher(LaunchOptions options) : child_(new Child) {
+  child_->options = std::move(options);
+  child_->arguments = pointers(child_->options.arguments);
+  child_->environment = pointers(child_->options.environment);
   int go[2], report[2];
   if (pipe2(go, O_CLOEXEC) != 0) throw systemError("pipe2");
   UniqueFd goRead(go[0]);
@@ -70,26 +92,33 @@ Launcher::Launcher(const LaunchOptions& options) {
   if (pipe2(report, O_CLOEXEC) != 0) throw systemError("pipe2");
   report_.reset(report[0]);
   UniqueFd reportWrite(report[1]);
-  const pid_t child = fork();
-  if (child < 0) throw systemError("fork");
-  if (child == 0) {
-    close(go[1]);  // to see the mediator's end
-    becomeProgram(options, argv.data(), envp.data(), go[0], report[1]);
-  }
-  child_ = Tid{child};
+  child_->go = go[0], child_->goOn = go[1], child_->report = report[1];
+  const pid_t tid =
+      clone(Child::run, child_->stack.data() + child_->stack.size(), CLONE_VM | SIGCHLD, child_.get());
+  if (tid < 0) throw systemError("clone");
+  child_->tid = Tid{tid};
 }
 
+Launcher::~Launcher() {
+  if (!child_ || child_->tid == Tid{}) return;
+  const pid_t tid = raw(child_->tid);
+  kill(tid, SIGKILL);
+  int status;
+  while (waitpid(tid, &status, __WALL) == tid && !WIFEXITED(status) && !WIFSIGNALED(status))
+    ptrace(PTRACE_CONT, tid, 0, 0);  // its exit stop
+}
+
+void Launcher::released() { child_.reset(); }
+
 Launched Launcher::start() {
-  if (ptrace(PTRACE_SEIZE, raw(child_), 0, kPtraceOptions) != 0) {
-    int error = errno;
-    kill(raw(child_), SIGKILL);
-    throw systemError("cannot trace a child process (PTRACE_SEIZE)", error,
+  if (ptrace(PTRACE_SEIZE, raw(child_->tid), 0, kPtraceOptions) != 0) {
+    throw systemError("cannot trace a child process (PTRACE_SEIZE)", errno,
                       "check /proc/sys/kernel/yama/ptrace_scope and the container's seccomp "
                       "profile; `airr doctor` shows what this host allows");
   }
   if (write(go_.get(), "g", 1) != 1) throw systemError("starting the child");
   Launched launched;
-  launched.tid = child_;
+  launched.tid = child_->tid;
   launched.errorPipe = fcntl(report_.get(), F_DUPFD_CLOEXEC, 3);
   return launched;
 }

@@ -1,12 +1,15 @@
-// Starts the first tracee of a session: fork, attach, filter, exec. Record and replay share it.
+// Starts the first tracee of a session: a child, attached to, filtered, made to exec. Record and replay share
+// it.
 //
-// A Launcher forks when it is made. That is cheap as long as the process has not touched much memory,
-// so it comes first; the child waits, and ends with the Launcher if it is never started. start()
-// returns with the task running towards exec, attached to the calling thread; its stops up to
-// PTRACE_EVENT_EXEC are the caller's to pass. One thread; owns pipes. Throws Error.
+// The child shares this process's memory up to exec, so that neither has to copy a page that it writes to; it
+// is made by the constructor, and waits. start() returns with the task running towards exec, attached to the
+// calling thread; its stops up to PTRACE_EVENT_EXEC are the caller's to pass, and released() is to be called
+// then, or when the child was seen to end. A Launcher that is destroyed before takes its child with it. One
+// thread; owns the child until then, pipes, and what the child uses. Throws Error.
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -35,11 +38,16 @@ struct Launched {
 
 class Launcher {
  public:
-  explicit Launcher(const LaunchOptions&);
+  explicit Launcher(LaunchOptions);
+  Launcher(const Launcher&) = delete;
+  Launcher& operator=(const Launcher&) = delete;
+  ~Launcher();
   Launched start();  // once
+  void released();
 
  private:
-  Tid child_{};
+  struct Child;
+  std::unique_ptr<Child> child_;
   UniqueFd go_, report_;
 };
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "policies/bindings.h"
+#include "policies/policy.h"
 #include "recorder/encryption.h"
 
 namespace airr {
@@ -21,13 +23,15 @@ struct RecordOptions {
   std::vector<Recipient> encryptTo;  // who may read the trace; empty: anyone
   bool clearMetadata = false;        // but what calls were made, and what was decided
   bool pin = true;                   // all tracees and the mediator on one core
-  std::string policy = "observe";    // a stock policy's name, or a file
+  std::string policyName;            // as it was given: a stock policy's, or a file
+  policies::Policy policy;           // loaded with `bindings`
+  policies::Bindings bindings;
   std::string approveCommand;        // that answers for the human (approver.h), or empty
   bool awaitApproval = false;        // wait for `airr approve` also without a terminal
   std::vector<std::string> overlays; // trees that stay as they are (overlay/session_overlay.h)
 };
 
 // Returns the wait status of the program (waitpid(2)).
-int record(const RecordOptions&);
+int record(RecordOptions);
 
 }  // namespace airr

@@ -18,9 +18,7 @@
 #include <filesystem>
 
 #include "mediator/landlock.h"
-#include "mediator/launch.h"
 #include "mediator/machine.h"
-#include "mediator/own_heap.h"
 #include "mediator/seccomp_filter.h"
 #include "policies/bindings.h"
 #include "recorder/gate/gate.h"
@@ -53,9 +51,9 @@ std::string realPath(const std::string& path) {
 
 }  // namespace
 
-Recording::Recording(const RecordOptions& options)
-    : options_(options),
-      approver_({approvalsPath(), options.approveCommand, options.awaitApproval},
+Recording::Recording(RecordOptions options)
+    : options_(std::move(options)),
+      approver_({approvalsPath(), options_.approveCommand, options_.awaitApproval},
                 [this](pid_t process) { return tasks_.contains(process); }) {}
 
 Recording::~Recording() = default;
@@ -98,8 +96,7 @@ int Recording::run() {
 
 void Recording::launch() {
   program_ = findProgram(options_.command.at(0));
-  const policies::Bindings bindings = policies::bindingsHere();
-  policies::Policy policy = policies::Policy::load(options_.policy, bindings);
+  policies::Policy& policy = options_.policy;
   const std::vector<uint8_t> sessionId = randomBytes(16);
   coverTrees(sessionId);
   counterTraps_ = trapOwnCounter();
@@ -122,8 +119,7 @@ void Recording::launch() {
   if (!kernelRules.empty()) ruleset = makeRuleset(kernelRules);
   kernelBounds_ = describe(kernelRules);
   launchOptions.landlock = ruleset.get();
-  Launcher launcher(launchOptions);
-  useHugePages();
+  launcher_ = std::make_unique<Launcher>(std::move(launchOptions));
 
   capnp::MallocMessageBuilder message;
   auto header = message.initRoot<schema::Header>();
@@ -180,7 +176,7 @@ void Recording::launch() {
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
                output.st_ino == error.st_ino;
   began_ = now_ = steadyNow();
-  const Launched launched = launcher.start();
+  const Launched launched = launcher_->start();
   root_ = launched.tid;
   launchPipe_ = launched.errorPipe;
   Task& task = makeTask(root_);
@@ -197,7 +193,7 @@ void Recording::launch() {
   task.started = true;
   task.space->domain->holder = &task;
   task.state = TaskState::kRunning;
-  writePolicy(task, bindings);
+  writePolicy(task);
 }
 
 // Puts the chosen trees under an overlay, before anything that the session could see is looked up.
@@ -213,10 +209,11 @@ void Recording::coverTrees(std::span<const uint8_t> sessionId) {
 }
 
 // What decides from here on, whole: whoever judges the trace needs nothing else.
-void Recording::writePolicy(Task& task, const policies::Bindings& bindings) {
+void Recording::writePolicy(Task& task) {
+  const policies::Bindings& bindings = options_.bindings;
   auto event = beginEvent(task);
   auto inForce = event.initPolicy();
-  inForce.setName(options_.policy);
+  inForce.setName(options_.policyName);
   inForce.setText(enforcement_->policy().source().text);
   inForce.setWorkspace(bindings.workspace.value_or(""));
   inForce.setHome(bindings.home.value_or(""));
@@ -435,8 +432,8 @@ void Recording::finish() {
   }
 }
 
-int record(const RecordOptions& options) {
-  Recording recording(options);
+int record(RecordOptions options) {
+  Recording recording(std::move(options));
   return recording.run();
 }
 

@@ -18,6 +18,7 @@
 #include "mediator/facts/call_actions.h"
 #include "mediator/facts/host_names.h"
 #include "mediator/gate_patch.h"
+#include "mediator/launch.h"
 #include "mediator/memory_map.h"
 #include "mediator/name_sockets.h"
 #include "mediator/overlay/session_overlay.h"
@@ -33,7 +34,7 @@ namespace airr {
 
 class Recording {
  public:
-  explicit Recording(const RecordOptions&);
+  explicit Recording(RecordOptions);
   ~Recording();
   int run();
 
@@ -41,7 +42,7 @@ class Recording {
   // recording.cpp: launch, the loop, dispatch
   void launch();
   void coverTrees(std::span<const uint8_t> sessionId);
-  void writePolicy(Task&, const policies::Bindings&);
+  void writePolicy(Task&);
   void loop();
   bool awaitEvent();
   bool takeStop(int options);
@@ -282,6 +283,7 @@ class Recording {
   // Whether what mprotect, munmap and the like will answer is known before. Not with limits on the
   // address space, or where memory is locked, sealed or of huge pages.
   bool predictMappings_ = true;
+  std::unique_ptr<Launcher> launcher_;
   int launchPipe_ = -1;
   SteadyTime began_;
   SteadyTime now_;  // when the stop at hand was seen

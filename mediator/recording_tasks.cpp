@@ -321,6 +321,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   task->redirect = {};
   task->restartable = false;
   task->entered = false;
+  if (bootstrapping_) launcher_->released();
   bootstrapping_ = false;
 
   noteSignalMask(*task);
@@ -395,7 +396,7 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   } else if (low < high) {
     require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {low, high - low}), "hiding the vDSO");
   }
-  airr_gate_data data{};
+  static airr_gate_data data{};  // large; no more than its beginning is touched
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
@@ -601,6 +602,7 @@ void Recording::writeTaskExit(Task& task, int status, bool last) {
 void Recording::onEnded(Task& task, int status) {
   const Tid tid = task.tracee.tid();
   if (bootstrapping_ && tid == root_) {
+    launcher_->released();
     int error = 0;
     if (read(launchPipe_, &error, sizeof error) != sizeof error) error = ECHILD;
     throw Error(error == ENOENT ? ExitCode::kNotFound : ExitCode::kCannotExecute,

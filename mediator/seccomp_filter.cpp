@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mediator/raw_call.h"
 #include "recorder/gate/gate.h"
 
 namespace airr {
@@ -152,10 +153,10 @@ Filter::Filter(std::span<const CallTest> notified) {
 }
 
 int Filter::install() const {
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
+  if (const long failed = rawCall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1); failed != 0) return static_cast<int>(failed);
   // Traps RDTSC and RDTSCP for this task and its descendants, across exec (arch/x86/kernel/process.c,
   // TIF_NOTSC). From here on the vDSO's clock would fault, so nothing may read the time before exec.
-  if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0) return -errno;
+  if (const long failed = rawCall(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV); failed != 0) return static_cast<int>(failed);
   const auto programOf = [](const Program& from) {
     sock_fprog program{};
     program.len = static_cast<unsigned short>(from.size());
@@ -164,13 +165,13 @@ int Filter::install() const {
   };
   if (!notifying_.empty()) {
     const sock_fprog program = programOf(notifying_);
-    constexpr unsigned long kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable;
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program) >= 0) return 0;
-    if (errno != EBUSY && errno != EINVAL) return -errno;
+    constexpr long kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable;
+    const long listener = rawCall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, asArgument(&program));
+    if (listener >= 0) return 0;
+    if (listener != -EBUSY && listener != -EINVAL) return static_cast<int>(listener);
   }
   const sock_fprog program = programOf(stopping_);
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return -errno;
-  return 0;
+  return static_cast<int>(rawCall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, asArgument(&program)));
 }
 
 }  // namespace airr

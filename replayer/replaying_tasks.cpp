@@ -52,7 +52,8 @@ void Replaying::start() {
   launchOptions.programFd = kStubFd;
   launchOptions.arguments = {"airr-replay"};
   launchOptions.newSession = true;
-  Launched launched = Launcher(launchOptions).start();
+  Launcher launcher(launchOptions);
+  const Launched launched = launcher.start();
   UniqueFd report(launched.errorPipe);
   auto task = std::make_unique<Task>(TaskId{1}, launched.tid);
   task->process = std::make_shared<Process>();
@@ -64,6 +65,7 @@ void Replaying::start() {
   for (;;) {
     Stop stop = first.tracee.wait();
     if (stop.kind == Stop::Kind::kEnded) {
+      launcher.released();
       int error = 0;
       if (read(report.get(), &error, sizeof error) != sizeof error) error = ECHILD;
       throw systemError("starting the replay stub", error);
@@ -71,6 +73,7 @@ void Replaying::start() {
     if (stop.kind == Stop::Kind::kExec) break;
     first.tracee.resume(Resume::kContinue);
   }
+  launcher.released();
   waitForStub(first);
 }
 

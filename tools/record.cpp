@@ -12,8 +12,10 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "mediator/own_heap.h"
 #include "mediator/record_session.h"
 #include "policies/bindings.h"
 #include "policies/policy.h"
@@ -76,8 +78,7 @@ std::string policyFor(const Options& options) {
 }
 
 // A policy may name guarantees without which nothing is to run.
-void requireGuarantees(const std::string& nameOrPath) {
-  const auto policy = policies::Policy::load(nameOrPath, policies::bindingsHere());
+void requireGuarantees(const policies::Policy& policy) {
   if (policy.requirements().empty()) return;
   const std::vector<Probe> probes = probeHost();
   for (const std::string& wanted : policy.requirements()) {
@@ -174,12 +175,15 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       "Everything after -- is the program's own. Its exit status is passed through; airr's own\n"
       "failures are 125, 126 (cannot be executed) and 127 (not found).");
   return [options, program] {
+    useHugePages();
     if (program.empty()) {
       throw Error(ExitCode::kFailure, "record: no program was given",
                   "Put it after --, as in: airr record -o trace.cap -- ls -l");
     }
     const std::string shimPath = shimFor(*options);
-    const std::string policy = policyFor(*options);
+    const std::string policyName = policyFor(*options);
+    const policies::Bindings bindings = policies::bindingsHere();
+    policies::Policy policy = policies::Policy::load(policyName, bindings);
     requireGuarantees(policy);
     std::vector<Recipient> recipients;
     for (const std::string& file : options->encryptTo) recipients.push_back(loadRecipient(file));
@@ -191,7 +195,9 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
                                .encryptTo = recipients,
                                .clearMetadata = options->clearMetadata,
                                .pin = !options->noPin,
-                               .policy = policy,
+                               .policyName = policyName,
+                               .policy = std::move(policy),
+                               .bindings = bindings,
                                .approveCommand = options->approveCommand,
                                .awaitApproval = options->awaitApproval,
                                .overlays = options->overlays}));

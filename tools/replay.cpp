@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "mediator/own_heap.h"
 #include "replayer/replay_session.h"
 #include "tools/commands.h"
 #include "tools/identity_option.h"
@@ -22,7 +23,10 @@ Command addReplay(CLI::App& app) {
   app.footer(
       "Exits with the recorded status, or 120 at the first divergence; docs/exit-codes.md lists\n"
       "the others.");
-  return [options] { return replay(*options); };
+  return [options] {
+    useHugePages();
+    return replay(*options);
+  };
 }
 
 }  // namespace airr::tools
