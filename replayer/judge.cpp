@@ -29,12 +29,12 @@ using policies::SessionState;
 using policies::Verdict;
 
 // What the policies' variables stand for: as recorded, else from the environment of the first program.
-SessionOrigin originOf(const StepPiece& piece, schema::Header::Reader header) {
+SessionOrigin originOf(const TraceReader::EventFrame& frame, schema::Header::Reader header) {
   SessionOrigin origin;
   origin.bindings = {header.getDirectory().cStr(), std::nullopt, "/tmp"};
   kj::ArrayPtr<const capnp::word> rest(
-      reinterpret_cast<const capnp::word*>(piece.frame.words.data()), piece.frame.words.size());
-  for (uint32_t i = 0; i < piece.frame.count; ++i) {
+      reinterpret_cast<const capnp::word*>(frame.words.data()), frame.words.size());
+  for (uint32_t i = 0; i < frame.count; ++i) {
     const size_t words = messageSize(rest);
     capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
     const auto event = message.getRoot<schema::Event>();
@@ -147,7 +147,7 @@ class Judge {
       while (const StepPiece* piece = stream.next()) {
         result_.events = piece->lastEvent;
         if (!origin) {
-          origin = originOf(*piece, trace_.reader->header());
+          origin = originOf(piece->frames.front(), trace_.reader->header());
           begin(*origin, observer);
         }
         if (writer) writer->add(*piece);
@@ -294,7 +294,7 @@ policies::Bindings learn(const std::string& trace, policies::Learner& learner,
   StepStream stream(steps, false);
   std::optional<SessionOrigin> origin;
   while (const StepPiece* piece = stream.next()) {
-    if (!origin) origin = originOf(*piece, open.reader->header());
+    if (!origin) origin = originOf(piece->frames.front(), open.reader->header());
     for (const Step& step : piece->list.steps()) session.observe(step, observer);
   }
   session.finish(observer);

@@ -12,13 +12,28 @@
 namespace airr {
 
 bool TraceSteps::read(StepPiece& piece) {
-  if (!reader_.nextFrame(piece.frame)) return false;
-  piece.lastEvent = piece.frame.firstEvent + piece.frame.count - 1;
-  return true;
+  if (piece.rawCapacity < kWords) {
+    piece.raw.reset(new uint64_t[kWords]);
+    piece.rawCapacity = kWords;
+  }
+  piece.frameCount = 0;
+  for (size_t words = 0; words < kWords && !ended_;) {
+    if (piece.frames.size() == piece.frameCount) piece.frames.emplace_back();
+    TraceReader::EventFrame& frame = piece.frames[piece.frameCount];
+    ended_ = !reader_.nextFrame(frame, std::span(piece.raw.get(), piece.rawCapacity).subspan(words));
+    if (ended_) break;
+    ++piece.frameCount;
+    words += frame.words.size();
+    piece.lastEvent = frame.firstEvent + frame.count - 1;
+  }
+  return piece.frameCount != 0;
 }
 
 void TraceSteps::extract(StepPiece& piece) const {
-  const TraceReader::EventFrame& frame = piece.frame;
+  for (size_t i = 0; i < piece.frameCount; ++i) extract(piece.frames[i], piece.list);
+}
+
+void TraceSteps::extract(const TraceReader::EventFrame& frame, facts::StepList& list) const {
   auto malformed = [&](uint32_t i, const std::string& why) {
     return Error(ExitCode::kTampered,
                  "event " + std::to_string(frame.firstEvent + i) + " is malformed: " + why);
@@ -31,7 +46,7 @@ void TraceSteps::extract(StepPiece& piece) const {
     if (!facts::StepList::isPassedOver(frame.words.subspan(frame.words.size() - rest.size(), words))) {
       try {
         capnp::FlatArrayMessageReader message(rest.slice(0, words), limitsFor(words));
-        piece.list.add(frame.firstEvent + i, message.getRoot<schema::Event>());
+        list.add(frame.firstEvent + i, message.getRoot<schema::Event>());
       } catch (const kj::Exception& exception) {
         throw malformed(i, exception.getDescription().cStr());
       }

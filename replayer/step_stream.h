@@ -21,8 +21,9 @@ namespace airr {
 
 // A run of steps on its way: as it lies in its file, then as steps, which point into it.
 struct StepPiece {
-  TraceReader::EventFrame frame;         // of a trace
-  std::span<const uint8_t> stored;       // of an index
+  std::vector<TraceReader::EventFrame> frames;  // of a trace: the first frameCount
+  size_t frameCount = 0;
+  std::span<const uint8_t> stored;              // of an index
   size_t rawSize = 0;
   std::unique_ptr<uint64_t[]> raw;
   size_t rawCapacity = 0;  // words
@@ -47,7 +48,13 @@ class TraceSteps : public StepSource {
   void extract(StepPiece& piece) const override;
 
  private:
+  // Of a piece, about: handing one over costs as much as judging some hundred events.
+  static constexpr size_t kWords = 16 << 10;
+
+  void extract(const TraceReader::EventFrame& frame, facts::StepList& list) const;
+
   TraceReader& reader_;
+  bool ended_ = false;
 };
 
 class StepStream {
@@ -59,8 +66,8 @@ class StepStream {
   const StepPiece* next();
 
  private:
-  static constexpr size_t kMost = 32;  // pieces in all
-  static constexpr size_t kAhead = 4;  // from this many on, the reading thread extracts as well
+  static constexpr size_t kMost = 6;   // pieces in all
+  static constexpr size_t kAhead = 2;  // from this many on, the reading thread extracts as well
 
   void run();
   std::unique_ptr<StepPiece> take();

@@ -39,15 +39,16 @@ class TraceReader::Impl {
     }
   }
 
-  bool nextFrame(EventFrame& frame) {
+  bool nextFrame(EventFrame& frame, std::span<uint64_t> place) {
     if (failure_) throw *failure_;
     try {
+      frames_->setPlace(place);
       do {
         if (!frames_->next(blobs_)) return false;
       } while (frames_->events().size() == 0);
       const auto events = frames_->events();
       frames_->swapRoom(frame.room);
-      frame.words = {frame.room.words.get(), events.size()};
+      frame.words = {reinterpret_cast<const uint64_t*>(events.begin()), events.size()};
       frame.firstEvent = frames_->firstEvent();
       frame.count = frames_->eventCount();
       eventNumber_ = frame.firstEvent - 1 + frame.count;
@@ -157,7 +158,9 @@ void TraceReader::requireContents() const {
   if (TraceSecrets* secrets = impl_->file().secrets()) secrets->cipher();
 }
 std::optional<schema::Event::Reader> TraceReader::next() { return impl_->next(); }
-bool TraceReader::nextFrame(EventFrame& frame) { return impl_->nextFrame(frame); }
+bool TraceReader::nextFrame(EventFrame& frame, std::span<uint64_t> place) {
+  return impl_->nextFrame(frame, place);
+}
 uint64_t TraceReader::eventNumber() const { return impl_->eventNumber(); }
 void TraceReader::rewind() { impl_->rewind(); }
 TraceEnd TraceReader::end() const { return impl_->end(); }

@@ -60,15 +60,16 @@ class TraceReader {
 
   // The next event in the order of the file, or nothing at the end.
   std::optional<schema::Event::Reader> next();
-  // A whole frame of events, for who wants to look at them elsewhere, verified as with next(): it is the
-  // caller's, whose room for the next one it can be. False at the end. Not to be mixed with next().
+  // A whole frame of events, for who wants to look at them elsewhere, verified as with next(). They lie at the
+  // beginning of `place` if they fit there, else in the frame's room, which is kept for the next one. False at
+  // the end. Not to be mixed with next().
   struct EventFrame {
     EventRoom room;
     std::span<const uint64_t> words;  // of it: Cap'n Proto messages, one behind the other
     uint64_t firstEvent = 0;      // number of the first
     uint32_t count = 0;
   };
-  bool nextFrame(EventFrame& frame);
+  bool nextFrame(EventFrame& frame, std::span<uint64_t> place);
   // Number of the event that next() returned last; the first is 1.
   uint64_t eventNumber() const;
   // Back to the first event.

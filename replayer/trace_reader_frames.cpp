@@ -90,18 +90,20 @@ bool FrameReader::hasOurEvents() const {
 void FrameReader::readEvents() {
   const FrameHeader& header = frame_.header;
   const size_t words = header.rawSize / sizeof(capnp::word);
-  if (words > raw_.capacity) {
+  const bool fits = words <= place_.size();
+  if (!fits && words > raw_.capacity) {
     const size_t capacity = std::max<size_t>(words, 2 * raw_.capacity);
     raw_.words.reset(new uint64_t[capacity]);
     raw_.capacity = capacity;
   }
-  const std::span<uint8_t> raw(reinterpret_cast<uint8_t*>(raw_.words.get()), header.rawSize);
+  uint64_t* const start = fits ? place_.data() : raw_.words.get();
+  const std::span<uint8_t> raw(reinterpret_cast<uint8_t*>(start), header.rawSize);
   const auto body = file_.plain(header, scanner_.fetch(frame_.body, header.bodySize));
   if (!body) throw tampered("its content cannot be decrypted");
   if (!decompressor_.decompress(header.encoding, *body, raw)) {
     throw tampered("its content cannot be decompressed");
   }
-  events_ = kj::arrayPtr(reinterpret_cast<const capnp::word*>(raw_.words.get()), words);
+  events_ = kj::arrayPtr(reinterpret_cast<const capnp::word*>(start), words);
 }
 
 void FrameReader::readBlob(TraceBlobs& blobs) {

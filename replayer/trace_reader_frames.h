@@ -34,9 +34,11 @@ class FrameReader {
 
   // Events of the frame that was read last, if it has any. Valid until next().
   kj::ArrayPtr<const capnp::word> events() const { return events_; }
-  // Gives away what they lie in, at its beginning, for another room.
+  // Where the next events are to lie, if there is room for them.
+  void setPlace(std::span<uint64_t> place) { place_ = place; }
+  // Gives away what they lie in, at its beginning, for another room, if they did not fit in there.
   void swapRoom(EventRoom& room) {
-    std::swap(room, raw_);
+    if (reinterpret_cast<const uint64_t*>(events_.begin()) == raw_.words.get()) std::swap(room, raw_);
     events_ = nullptr;
   }
   uint32_t eventCount() const { return eventsFrame_.eventCount; }
@@ -80,6 +82,7 @@ class FrameReader {
   ScannedFrame frame_;       // that is being read, or was read last
   FrameHeader eventsFrame_;  // the last of events
   EventRoom raw_;
+  std::span<uint64_t> place_;
   kj::ArrayPtr<const capnp::word> events_;
   EventDecompressor decompressor_;
 };
