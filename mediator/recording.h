@@ -243,6 +243,7 @@ class Recording {
   void force(Task&, schema::Forced::Reason);
   bool stepOutOfGate(Task&);
   bool standsInGate(Task&);
+  bool standsAtPosition(Task&);
   int64_t readKernelClock(Task&, const syscalls::Call&);
   void notePatched(AddressSpace&, const CallSite&, uint64_t instruction);
   void startGateCalls(Task&);

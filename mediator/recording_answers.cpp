@@ -69,7 +69,8 @@ std::vector<CallTest> Recording::notifiedCalls(bool policyDecides) {
   result.push_back({SYS_ioctl, {{1, 0, 0, {TCGETS}}}});
   result.push_back({SYS_arch_prctl, {{0, 0, 0, {kSetFs}}}});
   result.push_back({SYS_mprotect, {{2, static_cast<uint32_t>(~(PROT_READ | PROT_WRITE)), 0, {}}}});
-  result.push_back({SYS_madvise, {{2, 0, 0, {MADV_DONTNEED}}}});
+  // The kernel filters a call again that was altered at a stop: what MADV_FREE is made as has to come as it does.
+  result.push_back({SYS_madvise, {{2, 0, 0, {MADV_DONTNEED, MADV_FREE}}}});
   result.push_back({SYS_mmap, {{2, PROT_EXEC, 0, {}}, {3, MAP_SHARED & ~MAP_PRIVATE, MAP_FIXED, {}}}});
   result.push_back({SYS_prlimit64, {{0, UINT32_MAX, 0, {}}, {2, UINT32_MAX, 0, {}}}});
   result.push_back({SYS_getrandom, {{1, 0xffffff00, 0, {}}, {2, UINT32_MAX, 0, {}}}});

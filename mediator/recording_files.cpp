@@ -308,6 +308,7 @@ bool Recording::answerLookup(Task& task) {
       if (missing(dirfd, a[1], false)) return answerWith(task, -error);
       return answerReadlink(a[2], a[3]);
     case SYS_getcwd: {
+      if (!task.process->plain) return false;  // its root may be another
       const std::string path =
           linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
       if (path.empty() || path[0] != '/' || path.ends_with(" (deleted)")) return false;

@@ -28,6 +28,8 @@ constexpr auto kCap = 200ms;         // computing that long: hand over all the s
 constexpr int kMostSteps = 1000;     // a spin's period is shorter (design.md, section 6)
 constexpr auto kStepCost = 25us;     // so a look takes at most a quarter of the time that it looks at
 constexpr uint64_t kRunPages = 256;  // pages read, and stored, in one piece
+// Runs of at most so many bytes are in the event itself, unless they are more than that together.
+constexpr uint64_t kSmallRun = 4 * kPageSize, kMostInEvent = 1 << 20;
 
 }  // namespace
 
@@ -226,16 +228,37 @@ void Recording::force(Task& task, Forced::Reason reason) {
   record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
   record.setXstate({extended.data(), extended.size()});
   auto list = record.initPages(static_cast<unsigned>(changed.size()));
-  for (unsigned i = 0; i < changed.size(); ++i) {
-    list[i].setAddress(changed[i].start.value);
-    if (changed[i].bytes.size() <= 4 * kPageSize) {
-      list[i].setBytes({changed[i].bytes.data(), changed[i].bytes.size()});
-    } else {
+  uint64_t small = 0;
+  for (const Run& run : changed)
+    if (run.bytes.size() <= kSmallRun) small += run.bytes.size();
+  std::vector<unsigned> waiting;  // runs whose content is in `buffer`, to be stored as one
+  buffer.clear();
+  auto storeWaiting = [&] {
+    if (waiting.empty()) return;
+    const uint32_t blob = trace_->addBlob(buffer.data(), buffer.size());
+    uint64_t offset = 0;
+    for (unsigned i : waiting) {
       auto range = list[i].initBlob();
-      range.setBlob(trace_->addBlob(changed[i].bytes.data(), changed[i].bytes.size()));
+      range.setBlob(blob);
+      range.setOffset(offset);
       range.setLength(changed[i].bytes.size());
+      offset += changed[i].bytes.size();
     }
+    waiting.clear();
+    buffer.clear();
+  };
+  for (unsigned i = 0; i < changed.size(); ++i) {
+    const std::vector<uint8_t>& bytes = changed[i].bytes;
+    list[i].setAddress(changed[i].start.value);
+    if (bytes.size() <= kSmallRun && small <= kMostInEvent) {
+      list[i].setBytes({bytes.data(), bytes.size()});
+      continue;
+    }
+    waiting.push_back(i);
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+    if (bytes.size() > kSmallRun || buffer.size() >= kRunPages * kPageSize) storeWaiting();
   }
+  storeWaiting();
   auto goneList = record.initGone(static_cast<unsigned>(gone.size()));
   for (unsigned i = 0; i < gone.size(); ++i) goneList.set(i, gone[i]);
   trace_->commit();

@@ -244,6 +244,32 @@ bool Recording::unblockedInGate(Task& task) {
          number == SYS_rt_sigprocmask;
 }
 
+// Whether it stands where its record ends, or where it will end when the gate's log is on it. The log is left
+// alone: replay's gate holds as many readings as fit into one log, between two stops that it makes too.
+bool Recording::standsAtPosition(Task& task) {
+  const Registers& r = task.tracee.registers();
+  const Task::Position here{r.rip, r.rsp, r.rax};
+  const AddressSpace& space = *task.space;
+  // In the gate is where a call ends that it has made in the open.
+  if (standsInGate(task) || (!space.gateArmed && !space.sites.logsCalls)) return here == task.position;
+  struct {
+    uint32_t mode, position, limit, used;
+  } head;
+  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head) || head.used > AIRR_GATE_LOG_SIZE) return false;
+  if (head.used == 0) return head.position == 0 && here == task.position;
+  gateLog_.resize(head.used);
+  if (!task.tracee.read(gateData(offsetof(airr_gate_data, log)), gateLog_.data(), head.used)) return false;
+  airr_gate_entry last{};
+  for (uint64_t at = 0; at < head.used;) {
+    if (head.used - at < sizeof last) return false;
+    memcpy(&last, gateLog_.data() + at, sizeof last);
+    at += sizeof last + gateLogged(last.in) + gateLogged(last.out);
+  }
+  if (last.number == AIRR_GATE_RDTSC || last.clocks != head.position) return false;
+  const uint64_t result = last.number == AIRR_SYSCALL ? 0 : static_cast<uint64_t>(last.result);
+  return here == Task::Position{last.resume, last.stack, result};
+}
+
 // While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
 // the readings that were logged, and none makes the gate call.
 void Recording::armGate(Task& task, bool armed) {

@@ -100,7 +100,12 @@ bool Recording::prepareMapping(Task& task) {
   const uint64_t* a = task.call.arguments;
   if (task.call.number == SYS_madvise && a[2] == MADV_FREE) {
     // When the kernel frees such pages is up to memory pressure; freeing them now is one of the
-    // outcomes that the caller must be ready for.
+    // outcomes that the caller must be ready for. Others than private pages of no file it never frees so.
+    for (const MappedRegion& region : readMemoryMap(task.tracee.tid())) {
+      if (region.end.value <= a[0] || region.start.value >= a[0] + a[1] || (!region.shared && region.inode == 0)) continue;
+      refuse(task, EINVAL, "frees what is not private memory");
+      return false;
+    }
     Registers r = task.tracee.registers();
     r.rdx = MADV_DONTNEED;
     task.tracee.setRegisters(r);

@@ -54,9 +54,10 @@ void Recording::onSignal(Task& task, const Stop& stop) {
     std::erase_if(task.stash, [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
     task.tracee.setSignalInfo(info);
   }
-  if (!standsInGate(task)) drainGate(task);
-  if (positionOf(task.tracee.registers()) == task.position)
+  if (standsAtPosition(task)) {
+    drainGate(task);
     return deliver(task, stop.signal, info, false);
+  }
   // Somewhere in user code, where replay could not find it again: keep it for the next call.
   // Standard signals do not queue (signal(7)).
   bool pending = stop.signal < SIGRTMIN &&

@@ -40,6 +40,8 @@ Stop Tracee::classify(int status) {
     stop.message = static_cast<uint32_t>(status);
     return stop;
   }
+  // While it waits for an answer only its end stops it, and nobody waits for the answer any more.
+  notification_.id = 0;
   int signal = WSTOPSIG(status);
   int event = eventOf(status);
   if (event == 0) {

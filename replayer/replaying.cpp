@@ -324,8 +324,10 @@ void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
 void Replaying::onClocks(Task& task, capnp::Data::Reader readings) {
   // Calls that the gate made may lie between the readings of one run.
   const uint32_t before = task.space->clocksSupplied;
-  const auto more = static_cast<uint32_t>(
-      std::min<size_t>(readings.size() / sizeof(airr_gate_reading), AIRR_GATE_CLOCKS - before));
+  if (readings.size() / sizeof(airr_gate_reading) > AIRR_GATE_CLOCKS - before)
+    throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " + std::to_string(trace_.eventNumber()) +
+                                           " has more readings of the clock than the gate holds");
+  const auto more = static_cast<uint32_t>(readings.size() / sizeof(airr_gate_reading));
   const uint32_t count = before + more;
   const uint32_t head[2] = {0, count};  // position, limit
   task.tracee.write(
