@@ -9,6 +9,7 @@
 #include <memory>
 #include <thread>
 
+#include "mediator/own_heap.h"
 #include "schema/error.h"
 #include "tools/commands.h"
 #include "tools/identity_option.h"
@@ -17,6 +18,9 @@
 
 namespace airr::tools {
 namespace {
+
+// As much as judging takes that reads ahead.
+constexpr uint64_t kHeapPages = 16;
 
 struct Options {
   std::vector<std::string> traces;
@@ -138,7 +142,10 @@ Command addJudge(CLI::App& app) {
   app.footer(
       "Runs nothing. Ends with 0 if nothing would have been decided otherwise, with 116 if\n"
       "something would, or if the trace lacks facts to tell.");
-  return [options] { return run(*options); };
+  return [options] {
+    useHugePages(kHeapPages);
+    return run(*options);
+  };
 }
 
 }  // namespace airr::tools
