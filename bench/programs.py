@@ -3,7 +3,7 @@
 
   bench/programs.py [--airr build/tools/airr] [--rounds 5] [--json result.json] [NAME…]
 
-For each program: native, `strace -f` on all cores and pinned to one, `airr record`, `airr replay`;
+For each program: native, `strace -f` on all cores and pinned to one, `airr record` on that one, `airr replay`;
 the variants take turns, so that a slow moment of the machine hits all of them; medians of the
 rounds. The trace's figures are those of `airr inspect --json`; bytes per event leave the blobs out.
 """
@@ -69,7 +69,7 @@ class Bench:
             "native": command,
             "strace": [*STRACE, *command],
             "strace_pinned": ["taskset", "-c", core, *STRACE, *command],
-            "record": [self.airr, "record", "--policy", self.policy, "-o", self.trace, "--", *command],
+            "record": [self.airr, "record", "--cpu", core, "--policy", self.policy, "-o", self.trace, "--", *command],
             "replay": [self.airr, "replay", "--quiet", self.trace],
         }
 

@@ -96,13 +96,12 @@ std::vector<uint64_t> currentAffinity() {
   return mask;
 }
 
-void pinToOneCore() {
-  int core = sched_getcpu();
-  if (core < 0) throw systemError("sched_getcpu");
+void pinToCore(std::optional<unsigned> chosen) {
+  const auto core = chosen.value_or(static_cast<unsigned>(std::max(0, sched_getcpu())));
   std::vector<uint64_t> mask(kAffinityWords);
-  mask[static_cast<size_t>(core) / 64] = 1ull << (core % 64);
+  if (core / 64 < mask.size()) mask[core / 64] = 1ull << (core % 64);
   if (syscall(SYS_sched_setaffinity, 0, mask.size() * sizeof(uint64_t), mask.data()) != 0)
-    throw systemError("sched_setaffinity");
+    throw systemError("cannot run on CPU " + std::to_string(core), errno, "choose one that `taskset -p $$` shows");
 }
 
 }  // namespace airr

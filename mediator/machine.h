@@ -6,6 +6,7 @@
 #include <schema/airr.capnp.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ std::string currentDirectory();
 // The calling thread's CPU mask, in 64-bit words.
 std::vector<uint64_t> currentAffinity();
 // Stopping is 5 to 10 times cheaper with tracee and mediator on one core (design.md, section 5).
-void pinToOneCore();
+// None is given: the one that the caller runs on. Throws Error if it may not run there.
+void pinToCore(std::optional<unsigned> core);
 
 }  // namespace airr

@@ -11,6 +11,6 @@ namespace airr {
 
 // From here on all threads allocate from one heap, whose beginning is this many huge pages of 2 MiB; one is taken
 // when it is first touched.
-void useHugePages(uint64_t pages = 2);
+void useHugePages(uint64_t pages = 16);
 
 }  // namespace airr

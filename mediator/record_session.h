@@ -5,6 +5,7 @@
 // every tracee is dead, since they cannot outlive their mediator.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct RecordOptions {
   std::vector<Recipient> encryptTo;  // who may read the trace; empty: anyone
   bool clearMetadata = false;        // but what calls were made, and what was decided
   bool pin = true;                   // all tracees and the mediator on one core
+  std::optional<unsigned> core;      // that one; else the one that it starts on
   std::string policyName;            // as it was given: a stock policy's, or a file
   policies::Policy policy;           // loaded with `bindings`
   policies::Bindings bindings;

@@ -102,7 +102,7 @@ void Recording::launch() {
   counterTraps_ = trapOwnCounter();
   if (options_.pin) {
     affinity_ = currentAffinity();
-    pinToOneCore();
+    pinToCore(options_.core);
   }
   if (!options_.shimPath.empty() && !policies::letsLoad(policy, realPath(options_.shimPath))) {
     fprintf(stderr, "airr: policy '%s' lets no program load %s: recording without the shim\n",

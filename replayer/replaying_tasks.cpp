@@ -34,7 +34,7 @@ constexpr uint64_t kKeptFlags = CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THRE
 }  // namespace
 
 void Replaying::start() {
-  pinToOneCore();
+  pinToCore(std::nullopt);
   trapOwnCounter();
   UniqueFd image(memfd_create("airr-stub", 0));
   const auto stub = stubImage();

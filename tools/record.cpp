@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,7 @@ struct Options {
   std::string shim;
   bool noShim = false;
   bool noPin = false;
+  std::optional<unsigned> core;
   std::string policy;
   std::string durability = "process";
   std::string witness;
@@ -147,8 +149,11 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
                  "'airr overlay' shows, merges or drops")
       ->type_name("DIR")
       ->check(CLI::ExistingDirectory);
-  app.add_flag("--no-pin", options->noPin,
-               "Let the session use all CPUs (it stops faster when kept on one)");
+  auto* noPin = app.add_flag("--no-pin", options->noPin,
+                             "Let the session use all CPUs (it stops faster when kept on one)");
+  app.add_option("--cpu", options->core, "Keep the session on this CPU, not on the one that it starts on")
+      ->type_name("N")
+      ->excludes(noPin);
   app.add_option(
          "--durability", options->durability,
          "What the trace survives: airr's death (process), or a loss of power, but for the\n"
@@ -195,6 +200,7 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
                                .encryptTo = recipients,
                                .clearMetadata = options->clearMetadata,
                                .pin = !options->noPin,
+                               .core = options->core,
                                .policyName = policyName,
                                .policy = std::move(policy),
                                .bindings = bindings,
