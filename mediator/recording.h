@@ -82,6 +82,9 @@ class Recording {
   void patchImage(Task&, const std::vector<ImageFile>&);
   void noteGateCounter(Task&, uint64_t value);
   void patchSite(Task&);
+  bool leadSite(Task&, const CallSite&, uint64_t start, uint64_t end, uint64_t instruction,
+                std::vector<PatchedBytes>&);
+  void leadUsedSites(Task&, uint64_t start);
   void writePatch(Task&, const std::vector<PatchedBytes>&);
   void noteEnded(Task&, int64_t result);
   void unpatchChanged(Task&);
@@ -269,6 +272,8 @@ class Recording {
   std::map<uint32_t, std::vector<FileTrapSite>> trapSitesOfBlob_;
   std::unique_ptr<FileNotes> programNotes_;  // where program files have them
   std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
+  // Those of them, by the offset in the file, that some process used so often that they were led into the gate.
+  std::map<const std::vector<CallSite>*, std::set<uint64_t>> usedSites_;
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
   uint32_t nextTask_ = 1;

@@ -431,32 +431,65 @@ void Recording::patchSite(Task& task) {
   if (program == space.sites.programs.begin()) return refuse();
   --program;
   const auto& [end, offset, sites] = program->second;
-  if (behind > end || space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT) return refuse();
+  if (behind > end) return refuse();
   const uint64_t instruction = behind - kSiteLength;
   const uint64_t inFile = instruction - program->first + offset;
   const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
                                      [](const CallSite& s, uint64_t at) { return s.offset < at; });
   if (site == sites->end() || site->offset != inFile) return refuse();
-  const uint64_t jump = jumpOf(*site, instruction);
-  if (jump < program->first || jump + CallSite::kJump > end) return refuse();
   for (const auto& [tid, other] : tasks_)
     if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
         other->state != TaskState::kRunning)
       return;
-  std::vector<uint8_t> former(site->before + kSiteLength);
-  if (!task.tracee.read({instruction - site->before}, former.data(), former.size()) ||
-      former[site->before] != 0x0f || former[site->before + 1] != 0x05)
-    return refuse();
-  const auto patch =
-      patchOf(*site, instruction, space.sites.trampolines++, {former.data(), site->before});
-  std::vector<uint8_t> padding(CallSite::kJump);
-  if (site->padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size()))
-    return refuse();
-  space.sites.patches[instruction] = {jump, std::move(former),
-                                site->padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
-  refuse();  // a second time
+  std::vector<PatchedBytes> patch;
+  if (!leadSite(task, *site, program->first, end, instruction, patch)) return refuse();
+  usedSites_[sites].insert(inFile);
   writePatch(task, patch);
-  notePatched(space, *site, instruction);
+  startGateCalls(task);
+}
+
+// Adds what leads a site into the gate, in a program that is mapped from `start` to `end`; false if nothing can.
+bool Recording::leadSite(Task& task, const CallSite& site, uint64_t start, uint64_t end, uint64_t instruction,
+                         std::vector<PatchedBytes>& patch) {
+  SiteState& state = task.space->sites;
+  const uint64_t jump = jumpOf(site, instruction);
+  if (state.trampolines == AIRR_GATE_TRAMPOLINE_COUNT || instruction - site.before < start || jump < start ||
+      jump + CallSite::kJump > end)
+    return false;
+  std::vector<uint8_t> former(site.before + kSiteLength);
+  if (!task.tracee.read({instruction - site.before}, former.data(), former.size()) ||
+      former[site.before] != 0x0f || former[site.before + 1] != 0x05)
+    return false;
+  std::vector<uint8_t> padding(CallSite::kJump);
+  if (site.padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size())) return false;
+  for (PatchedBytes& piece : patchOf(site, instruction, state.trampolines++, {former.data(), site.before}))
+    patch.push_back(std::move(piece));
+  state.patches[instruction] = {jump, std::move(former),
+                                site.padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
+  state.unpatchable.insert(instruction + kSiteLength);  // a second time
+  notePatched(*task.space, site, instruction);
+  return true;
+}
+
+// What processes before this one were led into the gate at, in a program file that has just been mapped at
+// `start`, this one is at once: its first uses there would each be a stop.
+void Recording::leadUsedSites(Task& task, uint64_t start) {
+  const auto program = task.space->sites.programs.find(start);
+  if (program == task.space->sites.programs.end() || !mayUseGate(task)) return;
+  const auto& [end, offset, sites] = program->second;
+  const auto used = usedSites_.find(sites);
+  if (used == usedSites_.end()) return;
+  std::vector<PatchedBytes> patch;
+  for (const CallSite& site : *sites) {
+    if (site.offset < offset || site.offset - offset + kSiteLength + site.behind > end - start ||
+        !used->second.contains(site.offset))
+      continue;
+    const uint64_t instruction = start + (site.offset - offset);
+    if (!task.space->sites.unpatchable.contains(instruction + kSiteLength))
+      leadSite(task, site, start, end, instruction, patch);
+  }
+  if (patch.empty()) return;
+  writePatch(task, patch);
   startGateCalls(task);
 }
 
@@ -488,6 +521,8 @@ void Recording::noteEnded(Task& task, int64_t result) {
     task.space->sites.unpatchable.insert(task.entry.instruction);
   } else {
     patchSite(task);
+    if (task.call.number == SYS_mmap && result > 0 && (task.call.arguments[2] & PROT_EXEC) != 0)
+      leadUsedSites(task, static_cast<uint64_t>(result));
   }
 }
 
