@@ -425,7 +425,6 @@ void Recording::patchSite(Task& task) {
   const uint64_t behind = task.entry.instruction;
   if (isInGate(behind)) return;
   if (space.sites.unpatchable.contains(behind)) return;
-  if (++space.sites.siteUses[behind] < kPatience) return;
   const auto refuse = [&] { space.sites.unpatchable.insert(behind); };
   auto program = space.sites.programs.upper_bound(behind);
   if (program == space.sites.programs.begin()) return refuse();
@@ -437,13 +436,14 @@ void Recording::patchSite(Task& task) {
   const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
                                      [](const CallSite& s, uint64_t at) { return s.offset < at; });
   if (site == sites->end() || site->offset != inFile) return refuse();
+  ++siteUses_[sites][inFile].uses;
+  if (++space.sites.siteUses[behind] < kPatience) return;
   for (const auto& [tid, other] : tasks_)
     if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
         other->state != TaskState::kRunning)
       return;
   std::vector<PatchedBytes> patch;
   if (!leadSite(task, *site, program->first, end, instruction, patch)) return refuse();
-  usedSites_[sites].insert(inFile);
   writePatch(task, patch);
   startGateCalls(task);
 }
@@ -471,22 +471,24 @@ bool Recording::leadSite(Task& task, const CallSite& site, uint64_t start, uint6
   return true;
 }
 
-// What processes before this one were led into the gate at, in a program file that has just been mapped at
-// `start`, this one is at once: its first uses there would each be a stop.
+// In a program file that has just been mapped at `start`, the sites that earlier processes used, at least one in
+// two of those that could: there each use would be a stop.
 void Recording::leadUsedSites(Task& task, uint64_t start) {
   const auto program = task.space->sites.programs.find(start);
   if (program == task.space->sites.programs.end() || !mayUseGate(task)) return;
   const auto& [end, offset, sites] = program->second;
-  const auto used = usedSites_.find(sites);
-  if (used == usedSites_.end()) return;
+  const auto used = siteUses_.find(sites);
+  if (used == siteUses_.end()) return;
   std::vector<PatchedBytes> patch;
-  for (const CallSite& site : *sites) {
-    if (site.offset < offset || site.offset - offset + kSiteLength + site.behind > end - start ||
-        !used->second.contains(site.offset))
-      continue;
-    const uint64_t instruction = start + (site.offset - offset);
-    if (!task.space->sites.unpatchable.contains(instruction + kSiteLength))
-      leadSite(task, site, start, end, instruction, patch);
+  for (auto& [inFile, use] : used->second) {
+    const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
+                                       [](const CallSite& s, uint64_t at) { return s.offset < at; });
+    if (site->offset < offset || site->offset - offset + kSiteLength + site->behind > end - start) continue;
+    const uint64_t instruction = start + (site->offset - offset);
+    if (use.uses < kPatience || use.uses < use.processes / 2 ||
+        task.space->sites.unpatchable.contains(instruction + kSiteLength) ||
+        !leadSite(task, *site, start, end, instruction, patch))
+      ++use.processes;
   }
   if (patch.empty()) return;
   writePatch(task, patch);
