@@ -38,6 +38,8 @@ def usage(place):
         ["no-such-command"],
         ["record"],
         ["record", "--no-such-flag", "--", "true"],
+        ["record", "--cpu", "1000000", "--", "true"],
+        ["record", "--cpu", "0", "--no-pin", "--", "true"],
         ["replay"],
         ["replay", "--no-such-flag", "x.cap"],
         ["verify", "--no-such-flag", "x.cap"],
