@@ -84,12 +84,16 @@ void BM_Load(benchmark::State& state) {
 }
 BENCHMARK(BM_Load)->Unit(benchmark::kMicrosecond);
 
-void BM_Judge(benchmark::State& state) {
+// Null: none is named, and the benchmark is skipped.
+const char* traceFor(benchmark::State& state) {
   const char* trace = std::getenv("AIRR_BENCH_TRACE");
-  if (trace == nullptr) {
-    state.SkipWithError("set AIRR_BENCH_TRACE");
-    return;
-  }
+  if (trace == nullptr) state.SkipWithError("set AIRR_BENCH_TRACE");
+  return trace;
+}
+
+void BM_Judge(benchmark::State& state) {
+  const char* trace = traceFor(state);
+  if (trace == nullptr) return;
   uint64_t events = 0;
   for (auto _ : state)
     events += judge(trace, {"developer", "", static_cast<unsigned>(state.range(0))}).events;
@@ -99,11 +103,8 @@ BENCHMARK(BM_Judge)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime(
 
 // The trace needs its index: `airr judge --index` makes one.
 void BM_OpenIndex(benchmark::State& state) {
-  const char* trace = std::getenv("AIRR_BENCH_TRACE");
-  if (trace == nullptr) {
-    state.SkipWithError("set AIRR_BENCH_TRACE");
-    return;
-  }
+  const char* trace = traceFor(state);
+  if (trace == nullptr) return;
   const KeyStore keys = KeyStore::load(KeyStore::defaultPath(), false);
   for (auto _ : state) {
     if (!JudgeIndex::open(trace, keys)) {

@@ -11,17 +11,18 @@ namespace airr {
 namespace {
 
 constexpr uint64_t kHugePage = 2 << 20;  // x86-64, PMD_SIZE
+constexpr uint64_t kPages = 16;          // as many as judging with two threads takes
 constexpr uint64_t kMoreThanIsLeft = 512 << 10;  // of the heap so far
 
 uint64_t addressOf(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
 
 }  // namespace
 
-void useHugePages(uint64_t pages) {
+void useHugePages() {
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, kHugePage);
-  mallopt(M_TOP_PAD, static_cast<int>((pages + 1) * kHugePage));
-  mallopt(M_TRIM_THRESHOLD, static_cast<int>(pages * kHugePage * 2));
+  mallopt(M_TOP_PAD, static_cast<int>((kPages + 1) * kHugePage));
+  mallopt(M_TRIM_THRESHOLD, static_cast<int>(kPages * kHugePage * 2));
   // A huge page comes at the first touch of its range, and only if the range was mapped before; but
   // malloc touches the end of what it hands out. So it is made to hand out all up to the first byte
   // of the range, which stays unused. malloc goes on behind a break that others have moved (glibc,
@@ -32,7 +33,7 @@ void useHugePages(uint64_t pages) {
   if (sbrk(static_cast<intptr_t>(start - room - end)) == reinterpret_cast<void*>(-1)) return;
   void* const first = malloc(kMoreThanIsLeft);
   if (addressOf(first) < start - room || addressOf(first) >= start) return;
-  madvise(reinterpret_cast<void*>(start), pages * kHugePage, MADV_HUGEPAGE);
+  madvise(reinterpret_cast<void*>(start), kPages * kHugePage, MADV_HUGEPAGE);
   const uint64_t next = addressOf(first) + malloc_usable_size(first) + sizeof(size_t);
   if (next < start) [[maybe_unused]] void* const volatile rest = malloc(start - next);
 }

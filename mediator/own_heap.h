@@ -5,12 +5,9 @@
 // pages to give, the heap is an ordinary one.
 #pragma once
 
-#include <cstdint>
-
 namespace airr {
 
-// From here on all threads allocate from one heap, whose beginning is this many huge pages of 2 MiB; one is taken
-// when it is first touched.
-void useHugePages(uint64_t pages = 16);
+// From here on all threads allocate from one heap, which begins in huge pages; each is taken when it is first touched.
+void useHugePages();
 
 }  // namespace airr

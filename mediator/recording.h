@@ -272,12 +272,12 @@ class Recording {
   std::map<uint32_t, std::vector<FileTrapSite>> trapSitesOfBlob_;
   std::unique_ptr<FileNotes> programNotes_;  // where program files have them
   std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
-  // Of those of them that were used where they were not led into the gate, by the offset in the file: how often,
-  // and how many processes mapped them since the first use.
+  // Of those of them that were used where they were not led into the gate: how often, and how many processes
+  // mapped them since the first use.
   struct SiteUse {
     uint32_t uses = 0, processes = 0;
   };
-  std::map<const std::vector<CallSite>*, std::map<uint64_t, SiteUse>> siteUses_;
+  std::map<const std::vector<CallSite>*, std::map<const CallSite*, SiteUse>> siteUses_;
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
   uint32_t nextTask_ = 1;

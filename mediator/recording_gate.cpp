@@ -436,7 +436,7 @@ void Recording::patchSite(Task& task) {
   const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
                                      [](const CallSite& s, uint64_t at) { return s.offset < at; });
   if (site == sites->end() || site->offset != inFile) return refuse();
-  ++siteUses_[sites][inFile].uses;
+  ++siteUses_[sites][&*site].uses;
   if (++space.sites.siteUses[behind] < kPatience) return;
   for (const auto& [tid, other] : tasks_)
     if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
@@ -480,9 +480,7 @@ void Recording::leadUsedSites(Task& task, uint64_t start) {
   const auto used = siteUses_.find(sites);
   if (used == siteUses_.end()) return;
   std::vector<PatchedBytes> patch;
-  for (auto& [inFile, use] : used->second) {
-    const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
-                                       [](const CallSite& s, uint64_t at) { return s.offset < at; });
+  for (auto& [site, use] : used->second) {
     if (site->offset < offset || site->offset - offset + kSiteLength + site->behind > end - start) continue;
     const uint64_t instruction = start + (site->offset - offset);
     if (use.uses < kPatience || use.uses < use.processes / 2 ||

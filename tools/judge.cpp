@@ -19,9 +19,6 @@
 namespace airr::tools {
 namespace {
 
-// As much as judging takes that reads ahead.
-constexpr uint64_t kHeapPages = 16;
-
 struct Options {
   std::vector<std::string> traces;
   std::string policy, against;
@@ -143,7 +140,7 @@ Command addJudge(CLI::App& app) {
       "Runs nothing. Ends with 0 if nothing would have been decided otherwise, with 116 if\n"
       "something would, or if the trace lacks facts to tell.");
   return [options] {
-    useHugePages(kHeapPages);
+    useHugePages();
     return run(*options);
   };
 }
