@@ -52,4 +52,6 @@ uint64_t hashInputs(const syscalls::Syscall& model, const syscalls::Call& call,
   return XXH3_64bits_digest(&state);
 }
 
+uint64_t hashInput(std::span<const uint8_t> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
 }  // namespace airr

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "mediator/syscalls/model.h"
@@ -14,5 +15,8 @@ namespace airr {
 // `regions` is scratch space of the caller.
 uint64_t hashInputs(const syscalls::Syscall&, const syscalls::Call&, syscalls::MemoryReader&,
                     std::vector<Region>& regions);
+
+// The same of a call whose only input region has these bytes.
+uint64_t hashInput(std::span<const uint8_t>);
 
 }  // namespace airr

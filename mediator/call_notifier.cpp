@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -89,12 +90,17 @@ std::optional<int> CallNotifier::addDescriptor(uint64_t id, int fd, bool closeOn
   request.flags = answerWithIt ? SECCOMP_ADDFD_FLAG_SEND : 0;
   request.srcfd = static_cast<uint32_t>(fd);
   request.newfd_flags = closeOnExec ? O_CLOEXEC : 0;
-  // A signal would withdraw the request, but the caller would go on all the same, with 0 for an answer
+  // A signal withdraws the request. With an answer the caller would go on all the same, with 0 for it
   // (kernel/seccomp.c, seccomp_notify_addfd: the state is REPLIED before the wait).
-  const int number = [&] {
-    const SignalsBlocked quiet;
-    return ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
-  }();
+  std::optional<SignalsBlocked> quiet;
+  if (answerWithIt) quiet.emplace();
+  int number;
+  do {
+    number = ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
+  } while (number < 0 && errno == EINTR);
+  const int error = errno;
+  quiet.reset();
+  errno = error;
   if (number >= 0) return number;
   if (errno == ENOENT) return std::nullopt;
   if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return -errno;

@@ -73,10 +73,9 @@ Enforcement::Enforcement(policies::Policy policy, Floor floor, bool overlay)
     return rule.verdict == policies::Verdict::kReadOnly || rule.verdict == policies::Verdict::kRestricted;
   });
   for (unsigned kind = 0; kind < policies::kActionKinds; ++kind) {
-    const auto trees = policy_.allowedSubtrees(static_cast<ActionKind>(kind));
-    const bool bound = binds && (kind == static_cast<unsigned>(ActionKind::kExec) ||
-                                 changes(static_cast<ActionKind>(kind)));
-    free_[kind] = !bound && std::find(trees.begin(), trees.end(), "/") != trees.end();
+    const auto which = static_cast<ActionKind>(kind);
+    const bool bound = binds && (which == ActionKind::kExec || changes(which));
+    free_[kind] = !bound && policies::allowsEverywhere(policy_, which);
     decides_ = decides_ || !free_[kind];
   }
   for (const policies::Rule& rule : policy_.rules()) {

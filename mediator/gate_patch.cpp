@@ -203,6 +203,10 @@ bool isGateCall(uint64_t number) {
   }
 }
 
+bool isGateLookup(uint64_t number) {
+  return std::ranges::any_of(kGateLookups, [&](int lookup) { return number == static_cast<uint64_t>(lookup); });
+}
+
 std::optional<unsigned> gateOutput(uint64_t number) {
   switch (number) {
     case SYS_getrandom:
@@ -213,10 +217,16 @@ std::optional<unsigned> gateOutput(uint64_t number) {
     case SYS_pread64:
     case SYS_getdents64:
     case SYS_fstat:
+    case SYS_stat:
+    case SYS_lstat:
+    case SYS_readlink:
     case SYS_getitimer:
     case SYS_getrusage:
       return 1;
+    case SYS_statx:
+      return 4;
     case SYS_newfstatat:
+    case SYS_readlinkat:
     case SYS_rt_sigaction:
     case SYS_rt_sigprocmask:
     case SYS_ioctl:
@@ -228,7 +238,16 @@ std::optional<unsigned> gateOutput(uint64_t number) {
 
 std::optional<unsigned> gateInput(uint64_t number) {
   switch (number) {
+    case SYS_stat:
+    case SYS_lstat:
+    case SYS_access:
+    case SYS_readlink:
+      return 0;
     case SYS_newfstatat:
+    case SYS_statx:
+    case SYS_faccessat:
+    case SYS_faccessat2:
+    case SYS_readlinkat:
     case SYS_rt_sigaction:
     case SYS_rt_sigprocmask:
       return 1;

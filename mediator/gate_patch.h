@@ -4,6 +4,8 @@
 // Pure functions, but for writeCode(); any thread; nothing fails.
 #pragma once
 
+#include <sys/syscall.h>
+
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -51,8 +53,12 @@ uint64_t jumpOf(const CallSite& site, uint64_t instruction);
 // is gone, or nothing is mapped there.
 bool writeCode(Tracee&, std::span<const PatchedBytes>);
 
-// Calls that the gate makes (recorder/gate/call.c has the conditions).
+// Calls that the gate makes (recorder/gate/call.c has the conditions), but for kGateLookups.
 bool isGateCall(uint64_t number);
+// Those that it makes only where looking at metadata is free: lookups of names.
+constexpr int kGateLookups[] = {SYS_stat,     SYS_lstat,      SYS_newfstatat, SYS_statx, SYS_access,
+                                SYS_faccessat, SYS_faccessat2, SYS_readlink,   SYS_readlinkat};
+bool isGateLookup(uint64_t number);
 // Which argument of such a call points to memory that it writes; nothing: none does.
 std::optional<unsigned> gateOutput(uint64_t number);
 // The same for memory that it reads.

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
+#include <optional>
 #include <utility>
 
 namespace airr {
@@ -16,13 +18,17 @@ constexpr size_t kMost = 64;  // duplicates held for one process
 constexpr long kPidfdGetfd = 438;
 constexpr long kPidfdOpen = 434;
 
-}  // namespace
+// Of a file system that lies on no block device (fs/super.c, get_anon_bdev): the number may come to be another's.
+bool isAnonymous(dev_t device) { return major(device) == 0; }
 
-bool isOnLocalFileSystem(int fd) {
+// f_type of statfs(2).
+std::optional<uint32_t> fileSystemOf(int fd) {
   struct statfs fs {};
-  if (fstatfs(fd, &fs) != 0) return false;
-  // statfs(2), f_type
-  switch (static_cast<uint32_t>(fs.f_type)) {
+  return fstatfs(fd, &fs) == 0 ? std::optional(static_cast<uint32_t>(fs.f_type)) : std::nullopt;
+}
+
+bool isLocal(uint32_t type) {
+  switch (type) {
     case 0xef53:      // ext2, ext3, ext4
     case 0x58465342:  // xfs
     case 0x9123683e:  // btrfs
@@ -38,6 +44,29 @@ bool isOnLocalFileSystem(int fd) {
   }
 }
 
+}  // namespace
+
+std::string descriptorLink(Tid tid, int fd) {
+  return "/proc/" + std::to_string(raw(tid)) + "/fd/" + std::to_string(fd);
+}
+
+bool isOnLocalFileSystem(int fd, const struct stat& status) {
+  static std::map<dev_t, bool> ofDevice;
+  const bool anonymous = isAnonymous(status.st_dev);
+  if (!anonymous)
+    if (const auto known = ofDevice.find(status.st_dev); known != ofDevice.end()) return known->second;
+  const auto type = fileSystemOf(fd);
+  if (!type) return false;
+  const bool local = isLocal(*type);
+  if (!anonymous) ofDevice[status.st_dev] = local;
+  return local;
+}
+
+bool isInProc(int fd, const struct stat& status) {
+  constexpr uint32_t kProcMagic = 0x9fa0;  // PROC_SUPER_MAGIC, statfs(2)
+  return isAnonymous(status.st_dev) && fileSystemOf(fd).value_or(kProcMagic) == kProcMagic;
+}
+
 UniqueFd OpenFiles::borrow(Tid process, int fd) {
   if (!process_) process_.reset(static_cast<int>(syscall(kPidfdOpen, raw(process), 0)));
   return UniqueFd(static_cast<int>(syscall(kPidfdGetfd, process_.get(), fd, 0)));
@@ -48,7 +77,7 @@ OpenFile* OpenFiles::find(Tid process, int fd) {
     errno = EBADF;
     return nullptr;
   }
-  if (auto known = files_.find(fd); known != files_.end()) return &known->second;
+  if (auto known = files_.find(fd); known != files_.end()) return known->second.get();
   UniqueFd duplicate = borrow(process, fd);
   struct stat s {};
   if (!duplicate || fstat(duplicate.get(), &s) != 0) return nullptr;
@@ -61,14 +90,15 @@ OpenFile& OpenFiles::adopt(int fd, UniqueFd own, const struct stat& status) {
 
 OpenFile& OpenFiles::enter(int fd, UniqueFd own, const struct stat& s) {
   if (files_.size() >= kMost) files_.clear();
-  OpenFile& file = files_[fd];
-  file = OpenFile();
+  const auto entered = std::make_shared<OpenFile>();
+  files_[fd] = entered;
+  OpenFile& file = *entered;
   file.device = s.st_dev;
   file.inode = s.st_ino;
   if (S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5)) {
     file.kind = OpenFile::Kind::kZeroDevice;
   } else if (S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) {
-    file.kind = !isOnLocalFileSystem(own.get()) ? OpenFile::Kind::kForeign
+    file.kind = !isOnLocalFileSystem(own.get(), s) ? OpenFile::Kind::kForeign
                 : S_ISREG(s.st_mode)            ? OpenFile::Kind::kRegular
                                                 : OpenFile::Kind::kDirectory;
     if (!S_ISDIR(s.st_mode) || file.kind == OpenFile::Kind::kDirectory)
@@ -77,6 +107,15 @@ OpenFile& OpenFiles::enter(int fd, UniqueFd own, const struct stat& s) {
       file.kind = OpenFile::Kind::kOther;
   }
   return file;
+}
+
+void OpenFiles::noteDuplicate(int fd, int copy) {
+  const auto known = files_.find(fd);
+  if (known == files_.end()) {
+    forget(copy);
+  } else {
+    files_[copy] = known->second;
+  }
 }
 
 void OpenFiles::forget(int fd) { files_.erase(fd); }

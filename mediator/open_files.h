@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "schema/types.h"
@@ -32,9 +33,14 @@ struct OpenFile {
   std::string path;  // as the process sees it; filled by whoever needs it first
 };
 
+// The name in procfs of a task's descriptor. Its table need not be that of its process's other tasks.
+std::string descriptorLink(Tid, int fd);
+
 // Whether a descriptor is on a file system whose reads neither depend on who reads nor wait for
-// anybody.
-bool isOnLocalFileSystem(int fd);
+// anybody. `status`: what fstat(2) says of it. The answer for a block device's is remembered.
+bool isOnLocalFileSystem(int fd, const struct stat& status);
+// Whether it is on procfs, which means other things to each process; so does an error.
+bool isInProc(int fd, const struct stat& status);
 
 class OpenFiles {
  public:
@@ -48,8 +54,10 @@ class OpenFiles {
   // Only what was found before.
   const OpenFile* known(int fd) const {
     auto found = files_.find(fd);
-    return found == files_.end() ? nullptr : &found->second;
+    return found == files_.end() ? nullptr : found->second.get();
   }
+  // The process has made `copy` a duplicate of `fd`.
+  void noteDuplicate(int fd, int copy);
   void forget(int fd);
   void forgetRange(unsigned first, unsigned last);
   void forgetAll();
@@ -58,7 +66,7 @@ class OpenFiles {
   OpenFile& enter(int fd, UniqueFd own, const struct stat& status);
 
   UniqueFd process_;  // pidfd
-  std::map<int, OpenFile> files_;
+  std::map<int, std::shared_ptr<OpenFile>> files_;  // one for all numbers that lead to a description
 };
 
 }  // namespace airr

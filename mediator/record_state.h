@@ -148,14 +148,18 @@ struct SignalActions {
 struct Process {
   Tid pid{};
   OpenFiles files;
-  // What the gate of its address space knows of its descriptors; empty: nothing.
+  // What the gate of its address space knows of its descriptors; empty: nothing. And the directories among
+  // them: what the gate logs is looked at when they may have been closed.
   std::vector<uint8_t> gateFiles;
+  std::map<int, std::string> gateDirectories;
   bool sharesFiles = false;  // its descriptor table, with another process: `files` is not used
   uint32_t liveTasks = 0;
   // Executables: its own, its parent's, and so on; at most facts::kMostLineage.
   std::vector<std::string> lineage;
   std::string directory;  // cached working directory, empty: unknown
   UniqueFd directoryFd;   // the same, O_PATH
+  // Its tasks may have several working directories, or another process may change them: no cache is used.
+  bool directoryVaries = false;
   // Credentials, root, mounts and pid namespace are the mediator's own, so that what the mediator
   // looks up is what the task would find.
   bool plain = true;

@@ -113,7 +113,8 @@ void Recording::launch() {
   launchOptions.program = program_;
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
-  launchOptions.filter = Filter(notifiedCalls(overlay_ || policies::decidesAnything(policy)));
+  gateLooksUp_ = policies::allowsEverywhere(policy, policies::ActionKind::kMetadata);
+  launchOptions.filter = Filter(notifiedCalls(overlay_ || policies::decidesAnything(policy)), gateLooksUp_);
   const LandlockRules kernelRules = compileLandlock(policy, landlockAbi());
   UniqueFd ruleset;
   if (!kernelRules.empty()) ruleset = makeRuleset(kernelRules);

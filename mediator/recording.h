@@ -69,7 +69,10 @@ class Recording {
   void allowGateCalls(Task&, bool allowed);
   bool mayUseGate(const Task&) const;
   void noteGateFile(Task&, int fd, uint8_t what, bool tell);
+  void noteGateDuplicate(Task&, int fd, int copy);
   void noteOpenFile(Task&, int fd);
+  bool gateMakes(uint64_t number) const;
+  std::string gateLookedUp(Task&, std::span<const uint8_t> text);
   void forgetGateFiles(Task&, uint64_t first, uint64_t last);
   const std::vector<CallSite>& findProgramCalls(int file, uint32_t blob);
   void noteProgram(Task&, int file, uint32_t blob, uint64_t start, uint64_t length, uint64_t offset);
@@ -122,6 +125,7 @@ class Recording {
   void onShim(Task&);
   void noteShim(Task&, uint64_t kind, std::string_view text);
   void hashInputs(Task&);
+  void prefetchInput(Task&);
   uint8_t standardStream(Task&, int fd);
   bool enterStream(Task&);
   void leaveStream(Task&);
@@ -192,6 +196,7 @@ class Recording {
   OpenFile* openFile(Task&, int fd);
   void forgetClosedFiles(Task&);
   int workingDirectory(Task&);
+  int directoryOf(Task&, int dirfd, UniqueFd& borrowed);
   UniqueFd lookUp(Task&, int dirfd, uint64_t path, bool follow, int& error);
 
   // recording_tasks.cpp: clone, exec, exit
@@ -280,6 +285,7 @@ class Recording {
   std::map<const std::vector<CallSite>*, std::map<const CallSite*, SiteUse>> siteUses_;
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
+  bool gateLooksUp_ = false;     // the gate may make kGateLookups
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
   Tid root_{};

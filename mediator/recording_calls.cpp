@@ -21,6 +21,7 @@
 #include "mediator/seccomp_filter.h"
 #include "mediator/socket_address.h"
 #include "mediator/socket_path.h"
+#include "mediator/syscalls/extents.h"
 #include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "schema/unique_fd.h"
@@ -35,10 +36,6 @@ using syscalls::Treatment;
 // Output of at least this many bytes is a blob, so that equal content is stored once.
 constexpr uint64_t kBlobThreshold = 32 << 10;
 constexpr uint64_t kMseal = 462;  // Linux 6.10
-
-std::string procFd(Tid tid, int fd) {
-  return "/proc/" + std::to_string(raw(tid)) + "/fd/" + std::to_string(fd);
-}
 
 // The socket address that a call gives to the kernel, in words; empty if it gives none.
 std::string givenAddress(Tracee& tracee, const syscalls::Call& call) {
@@ -91,12 +88,25 @@ void Recording::hashInputs(Task& task) {
   task.inputHash = airr::hashInputs(*task.model, task.call, task.tracee, regions_);
 }
 
+// The gate's log and what the call reads of the task's memory are looked at in any case: in one call.
+void Recording::prefetchInput(Task& task) {
+  if (!task.space->gateArmed && !task.space->sites.logsCalls) return;
+  const syscalls::Syscall* model = syscalls::find(task.entry.call.number);
+  if (model == nullptr) return;
+  for (unsigned i = 0; i < model->argumentCount; ++i) {
+    if (!syscalls::isInput(model->arguments[i])) continue;
+    const uint64_t wanted[] = {AIRR_GATE_DATA, task.entry.call.arguments[i]};
+    return task.tracee.prefetch(wanted);
+  }
+}
+
 void Recording::enterCall(Task& task) {
   task.entry = task.tracee.callInfo();
   if (task.space->isKernelClock(task.entry.instruction)) {
     task.tracee.skipCall(readKernelClock(task, task.entry.call));
     return task.tracee.resume(Resume::kContinue);
   }
+  prefetchInput(task);
   drainGate(task);
   task.call = task.entry.call;
   forgetClosedFiles(task);
@@ -358,6 +368,7 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_unshare:
     case SYS_setns:
       task.process->plain = false;
+      task.process->directoryVaries = true;
       [[fallthrough]];
     case SYS_chdir:
     case SYS_fchdir:
@@ -481,7 +492,7 @@ void Recording::recordPayload(Task& task, Syscall::Builder call, int64_t result)
   const uint64_t offsetPointer = a[at + 1];
   struct stat s {};
   if (task.call.number == SYS_splice &&
-      (stat(procFd(task.tracee.tid(), holder).c_str(), &s) != 0 || !S_ISREG(s.st_mode)))
+      (stat(descriptorLink(task.tracee.tid(), holder).c_str(), &s) != 0 || !S_ISREG(s.st_mode)))
     return;
   int64_t after = 0;
   if (offsetPointer != 0) {
@@ -489,7 +500,7 @@ void Recording::recordPayload(Task& task, Syscall::Builder call, int64_t result)
   } else {
     after = filePosition(task.tracee.tid(), holder);
   }
-  UniqueFd file(open(procFd(task.tracee.tid(), holder).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd file(open(descriptorLink(task.tracee.tid(), holder).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file || after < result) return;
   std::vector<uint8_t> data(static_cast<size_t>(result));
   ssize_t n = pread(file.get(), data.data(), data.size(), after - result);
@@ -511,7 +522,7 @@ void Recording::recordFormerContent(Task& task, Syscall::Builder call, int64_t r
   uint64_t flags = task.call.number == SYS_open ? a[1] : task.call.number == SYS_openat ? a[2] : O_TRUNC;
   if (task.call.number == SYS_openat2 && !task.tracee.readValue({a[2]}, flags)) return;
   if ((flags & O_ACCMODE) == O_RDONLY || (flags & (O_TRUNC | O_PATH | O_DIRECTORY)) != 0) return;
-  const std::string link = procFd(task.tracee.tid(), static_cast<int>(result));
+  const std::string link = descriptorLink(task.tracee.tid(), static_cast<int>(result));
   struct stat s {};
   if (stat(link.c_str(), &s) != 0 || !S_ISREG(s.st_mode) || s.st_size == 0) return;
   if (s.st_size > kMostContent) {
@@ -538,11 +549,11 @@ std::string Recording::resolvePath(Task& task, int dirfd, const std::string& nam
   if (!name.empty() && name[0] == '/') return name;
   std::string base;
   if (dirfd == AT_FDCWD) {
-    if (task.process->directory.empty())
+    if (task.process->directory.empty() || task.process->directoryVaries)
       task.process->directory = linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
     base = task.process->directory;
   } else {
-    base = linkTarget(procFd(task.tracee.tid(), dirfd));
+    base = linkTarget(descriptorLink(task.tracee.tid(), dirfd));
   }
   if (name.empty()) return base;
   return base + (base.ends_with('/') ? "" : "/") + name;
@@ -554,7 +565,7 @@ std::string Recording::describePath(Task& task, int64_t result) {
   if (task.model == nullptr) return {};
   const syscalls::Syscall& model = *task.model;
   if (model.authority == Authority::kOpen && result >= 0)
-    return linkTarget(procFd(task.tracee.tid(), static_cast<int>(result)));
+    return linkTarget(descriptorLink(task.tracee.tid(), static_cast<int>(result)));
   std::string name = describeName(task, 0);
   if (!name.empty()) return name;
   name = givenAddress(task.tracee, task.call);
@@ -563,9 +574,9 @@ std::string Recording::describePath(Task& task, int64_t result) {
   if (!name.empty()) return name;
   const uint64_t* a = task.call.arguments;
   if (task.call.number == SYS_mmap && (a[2] & PROT_EXEC) != 0 && (a[3] & MAP_ANONYMOUS) == 0)
-    return linkTarget(procFd(task.tracee.tid(), static_cast<int>(a[4])));
+    return linkTarget(descriptorLink(task.tracee.tid(), static_cast<int>(a[4])));
   if (model.authority == Authority::kModify && model.arguments[0].type == syscalls::Type::kFd)
-    return linkTarget(procFd(task.tracee.tid(), static_cast<int>(a[0])));
+    return linkTarget(descriptorLink(task.tracee.tid(), static_cast<int>(a[0])));
   return {};
 }
 

@@ -130,11 +130,17 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     trace_->flush();
   }
   UniqueFd own;
-  std::optional<SignalsBlocked> quiet(std::in_place);  // as in perform()
+  std::optional<SignalsBlocked> quiet;  // as in perform()
+  if (changes || !name.exists() || !isOnLocalFileSystem(name.object.get(), name.status)) quiet.emplace();
   const uint64_t kept = (flags & ~uint64_t{O_CREAT | O_EXCL | O_NOFOLLOW}) | O_CLOEXEC;
   if (name.exists()) {
-    const mode_t masked = static_cast<mode_t>(mode & 07777) & ~umaskOf(task);  // O_TMPFILE
-    own.reset(open(name.objectLink().c_str(), static_cast<int>(kept), masked));
+    const bool makesUnnamed = (flags & O_TMPFILE) == O_TMPFILE;
+    const mode_t masked = makesUnnamed ? static_cast<mode_t>(mode & 07777) & ~umaskOf(task) : 0;
+    // A directory's "." spares the way through procfs, but takes the right to search it.
+    const bool plainDirectory = S_ISDIR(name.status.st_mode) && !makesUnnamed;
+    if (plainDirectory) own.reset(openat(name.object.get(), ".", static_cast<int>(kept)));
+    if (!plainDirectory || (!own && errno == EACCES))
+      own.reset(open(name.objectLink().c_str(), static_cast<int>(kept), masked));
   } else {
     const mode_t wanted = static_cast<mode_t>(mode & 07777) & ~umaskOf(task);
     own.reset(openat(name.directory.get(), name.last.c_str(),
@@ -151,7 +157,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   }
   const int number = task.tracee.addDescriptor(own.get(), (flags & O_CLOEXEC) != 0, false);
   if (number < 0) return answer(number);
-  const std::string path = ownPathOf(own.get());
+  const std::string path = name.exists() ? name.path : ownPathOf(own.get());
   auto event = beginEvent(task);
   auto call = event.initSyscall();
   fillCall(task, call, task.entered ? Syscall::Phase::LEAVE : Syscall::Phase::WHOLE);
@@ -160,10 +166,8 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   noteResult(task, call, number);
   if (!task.entered) call.setPath(path);
   trace_->commit();
-  struct stat status {};
-  if (!changes && !task.process->sharesFiles && fstat(own.get(), &status) == 0 &&
-      isOnLocalFileSystem(own.get()))
-    task.process->files.adopt(number, std::move(own), status).path = path;
+  if (!changes && !task.process->sharesFiles && isOnLocalFileSystem(own.get(), name.status))
+    task.process->files.adopt(number, std::move(own), name.status).path = path;
   noteOpenFile(task, number);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};

@@ -5,7 +5,6 @@
 #include <linux/openat2.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,14 +23,8 @@ using schema::Syscall;
 using Kind = OpenFile::Kind;
 
 constexpr long kFaccessat2 = 439;
-constexpr uint32_t kProcMagic = 0x9fa0;  // PROC_SUPER_MAGIC, statfs(2)
 constexpr int kStatFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
 constexpr int kStatxSync = 0x6000;  // AT_STATX_SYNC_TYPE
-
-bool isInProc(int fd) {
-  struct statfs fs {};
-  return fstatfs(fd, &fs) != 0 || static_cast<uint32_t>(fs.f_type) == kProcMagic;
-}
 
 }  // namespace
 
@@ -66,18 +59,34 @@ UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, in
   if (errno != EXDEV) return {};
   how.resolve = RESOLVE_NO_MAGICLINKS;
   found.reset(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
-  if (found && isInProc(found.get())) found.reset();
+  struct stat status {};
+  if (found && (fstat(found.get(), &status) != 0 || isInProc(found.get(), status))) found.reset();
   return found;
 }
 
 // -1: not sure.
 int Recording::workingDirectory(Task& task) {
   UniqueFd& directory = task.process->directoryFd;
-  if (directory) return directory.get();
+  if (directory && !task.process->directoryVaries) return directory.get();
   const std::string link = "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd";
   directory.reset(open(link.c_str(), O_PATH | O_CLOEXEC));
-  if (directory && isInProc(directory.get())) directory.reset();
+  struct stat status {};
+  if (directory && (fstat(directory.get(), &status) != 0 || isInProc(directory.get(), status))) directory.reset();
   return directory.get();
+}
+
+// Where a task's relative names begin, as a descriptor of the mediator's; `borrowed` owns it if nothing else does.
+int Recording::directoryOf(Task& task, int dirfd, UniqueFd& borrowed) {
+  if (dirfd == AT_FDCWD) {
+    if (const int directory = workingDirectory(task); directory >= 0) return directory;
+  } else if (!task.process->sharesFiles) {
+    const OpenFile* known = task.process->files.known(dirfd);
+    if (known != nullptr && known->kind == Kind::kDirectory) return known->fd.get();
+  }
+  const std::string own = dirfd == AT_FDCWD ? "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd"
+                                            : descriptorLink(task.tracee.tid(), dirfd);
+  borrowed.reset(open(own.c_str(), O_PATH | O_CLOEXEC));
+  return borrowed.get();
 }
 
 OpenFile* Recording::openFile(Task& task, int fd) {
@@ -341,7 +350,7 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
     return true;
   }
   if (!(S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) ||
-      !isOnLocalFileSystem(found.get()))
+      !isOnLocalFileSystem(found.get(), s))
     return false;
   const auto ownFlags = static_cast<int>((flags & ~uint64_t{O_NOFOLLOW}) | O_CLOEXEC);
   UniqueFd own(open(ownLink(found.get()).c_str(), ownFlags));

@@ -1,5 +1,6 @@
 // The gate: what it logged since the last stop, what it may do until the next, and the call sites
 // that are led into it.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 #include "mediator/instruction.h"
 #include "mediator/program_sites.h"
 #include "mediator/recording.h"
+#include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
 
@@ -26,24 +28,6 @@ constexpr uint32_t kGateIdleStops = 16;
 constexpr uint8_t kPatience = 6;
 constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
-
-// The memory that a logged call read, as it was then.
-class LoggedInput final : public syscalls::MemoryReader {
- public:
-  LoggedInput(uint64_t address, std::span<const uint8_t> bytes)
-      : address_(address), bytes_(bytes) {}
-  bool read(Address from, void* to, uint64_t size) override {
-    if (from.value < address_ || size > bytes_.size() ||
-        from.value - address_ > bytes_.size() - size)
-      return false;
-    memcpy(to, bytes_.data() + (from.value - address_), size);
-    return true;
-  }
-
- private:
-  uint64_t address_;
-  std::span<const uint8_t> bytes_;
-};
 
 constexpr size_t kNoteOfSite = 13;
 
@@ -137,7 +121,7 @@ bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_
     } else if (entry.number == AIRR_SYSCALL) {
       noteShim(task, entry.arguments[0], {reinterpret_cast<const char*>(log.data()) + at, entry.in});
       task.position = {entry.resume, entry.stack, 0};
-    } else if (!isGateCall(entry.number) || !noteGateCall(task, entry, log.subspan(at, entry.in),
+    } else if (!gateMakes(entry.number) || !noteGateCall(task, entry, log.subspan(at, entry.in),
                              log.subspan(at + in, entry.out))) {
       return false;
     }
@@ -156,11 +140,11 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   if ((!inAt && !in.empty()) || (!outAt && !out.empty())) return false;
   const char* why = nullptr;
   if (syscalls::refusedOperation(*task.model, task.call, &why) != 0) return false;
-  LoggedInput memory(inAt ? task.call.arguments[*inAt] : 0, in);
-  // fstat(3) passes an empty constant, which is read as any name is: by the piece.
-  const bool named = entry.number == SYS_newfstatat || entry.result == -EFAULT;
-  task.inputHash = named ? airr::hashInputs(*task.model, task.call, task.tracee, regions_)
-                         : airr::hashInputs(*task.model, task.call, memory, regions_);
+  if (entry.result == -EFAULT) {
+    hashInputs(task);
+  } else {
+    task.inputHash = in.empty() ? 0 : hashInput(in);
+  }
   task.stream = 0;
   task.altered = task.entered = false;
   auto event = beginEvent(task);
@@ -169,6 +153,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   const bool refused = task.model->treatment == syscalls::Treatment::kRefuse;
   call.setHandling(refused ? Syscall::Handling::REFUSED : Syscall::Handling::GATE);
   if (refused && task.model->note != nullptr) call.setPath(task.model->note);
+  if (isGateLookup(entry.number) && in.size() > 1) call.setPath(gateLookedUp(task, in));
   call.setResult(refused ? -int64_t{task.model->refusal} : entry.result);
   if (!out.empty()) {
     auto write = call.initWrites(1)[0];
@@ -187,6 +172,10 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
       break;
     case SYS_close:
       noteGateFile(task, static_cast<int>(a[0]), 0, false);
+      break;
+    case SYS_fcntl:
+      if (const auto what = static_cast<int>(a[1]); what == F_DUPFD || what == F_DUPFD_CLOEXEC)
+        noteGateDuplicate(task, static_cast<int>(a[0]), static_cast<int>(entry.result));
       break;
     case SYS_set_tid_address:
       task.clearChildTid = a[0];
@@ -222,6 +211,20 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
       break;
   }
   return true;
+}
+
+// Whether the gate of this session makes such calls.
+bool Recording::gateMakes(uint64_t number) const { return isGateCall(number) || (gateLooksUp_ && isGateLookup(number)); }
+
+// The absolute path of a name in the log, with its NUL.
+std::string Recording::gateLookedUp(Task& task, std::span<const uint8_t> text) {
+  const std::string name(reinterpret_cast<const char*>(text.data()), text.size() - 1);
+  int directory = AT_FDCWD;
+  if (*gateInput(task.call.number) == 1) directory = static_cast<int>(task.call.arguments[0]);
+  if (name[0] == '/' || directory == AT_FDCWD) return resolvePath(task, directory, name);
+  const auto known = task.process->gateDirectories.find(directory);
+  if (known == task.process->gateDirectories.end()) return name;
+  return known->second + (known->second.ends_with('/') ? "" : "/") + name;
 }
 
 void Recording::noteGateCounter(Task& task, uint64_t value) {
@@ -317,6 +320,7 @@ bool Recording::mayUseGate(const Task& task) const {
 void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
   if (!task.space->sites.logsCalls || fd < 0 || fd >= AIRR_GATE_FILES) return;
   if (what == 0) task.process->files.forget(fd);
+  if (what != AIRR_GATE_FILE_DIRECTORY) task.process->gateDirectories.erase(fd);
   std::vector<uint8_t>& known = task.process->gateFiles;
   if (known.empty()) {
     if (what == 0) return;
@@ -328,6 +332,16 @@ void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
   if (tell)
     task.tracee.write(gateData(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what,
                       sizeof what);
+}
+
+// `copy` is a new descriptor of what `fd` is.
+void Recording::noteGateDuplicate(Task& task, int fd, int copy) {
+  Process& process = *task.process;
+  process.files.noteDuplicate(fd, copy);
+  if (process.gateFiles.empty() || fd < 0 || fd >= AIRR_GATE_FILES) return;
+  const auto directory = process.gateDirectories.find(fd);
+  if (directory != process.gateDirectories.end()) process.gateDirectories[copy] = directory->second;
+  noteGateFile(task, copy, process.gateFiles[static_cast<size_t>(fd)], false);
 }
 
 void Recording::noteOpenFile(Task& task, int fd) {
@@ -342,8 +356,12 @@ void Recording::noteOpenFile(Task& task, int fd) {
     case OpenFile::Kind::kRegular:
     case OpenFile::Kind::kZeroDevice:
       return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
-    case OpenFile::Kind::kDirectory:
+    case OpenFile::Kind::kDirectory: {
+      std::string path = file->path.empty() ? linkTarget(descriptorLink(task.tracee.tid(), fd)) : file->path;
+      if (path.empty()) return;
+      task.process->gateDirectories[fd] = std::move(path);
       return noteGateFile(task, fd, AIRR_GATE_FILE_DIRECTORY, true);
+    }
     default:
       return;
   }
@@ -376,7 +394,7 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
     if (file.isLoader) {
       for (const CallSite& site : callSitesOfBlob_[file.blob]) {
         const bool wanted =
-            site.number == CallSite::kCounter ? !counterTraps_ : isGateCall(site.number);
+            site.number == CallSite::kCounter ? !counterTraps_ : gateMakes(site.number);
         if (!wanted || site.offset < file.offset + site.before ||
             site.offset - file.offset + kSiteLength + site.behind > file.length ||
             space.sites.trampolines == AIRR_GATE_TRAMPOLINE_COUNT)
@@ -420,7 +438,7 @@ void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start,
 // have made. No other task may be inside a call of that site: if the kernel restarted it, it would
 // go back to what is no `syscall` any more.
 void Recording::patchSite(Task& task) {
-  if (!isGateCall(task.call.number) || !mayUseGate(task)) return;
+  if (!gateMakes(task.call.number) || !mayUseGate(task)) return;
   AddressSpace& space = *task.space;
   const uint64_t behind = task.entry.instruction;
   if (isInGate(behind)) return;

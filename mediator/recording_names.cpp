@@ -18,6 +18,7 @@
 #include "mediator/recording_subject.h"
 #include "mediator/socket_address.h"
 #include "mediator/syscalls/extents.h"
+#include "recorder/files.h"
 
 namespace airr {
 namespace {
@@ -26,15 +27,6 @@ using facts::HostNames;
 using policies::Action;
 using policies::ActionKind;
 using policies::Fact;
-
-// What a task's own descriptor is: its table need not be that of the other tasks of its process.
-std::string descriptorLink(const Task& task, int fd) {
-  const std::string link =
-      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
-  char target[PATH_MAX];
-  const ssize_t n = readlink(link.c_str(), target, sizeof target);
-  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
-}
 
 // "socket:[123]"
 std::optional<uint64_t> socketInode(std::string_view link) {
@@ -133,7 +125,7 @@ void Recording::noteNames(Task& task, schema::Syscall::Reader call) {
   // Another task could have put something else at the descriptor's number, had it been able to run.
   if (task.entered || task.process->sharesFiles) return;
   const auto fd = static_cast<int>(task.outputCall.arguments[0]);
-  const std::string link = descriptorLink(task, fd);
+  const std::string link = linkTarget(descriptorLink(task.tracee.tid(), fd));
   if (const HostNames::File file = HostNames::fileOf(link); file != HostNames::File::kNone) {
     const bool atStart = filePosition(task.tracee.tid(), fd) == call.getResult();
     for (const std::string_view piece : received.pieces) hostNames_.noteFile(file, piece, atStart);
@@ -162,7 +154,7 @@ void Recording::addHostNames(const Task& task, Action& action) const {
 bool Recording::noteSocketUse(Task& task, const Action* action) {
   if (!enforcement_->uses(Fact::kHostNames) && !enforcement_->uses(Fact::kServerName)) return true;
   const auto fd = static_cast<int>(task.call.arguments[0]);
-  const auto inode = socketInode(descriptorLink(task, fd));
+  const auto inode = socketInode(linkTarget(descriptorLink(task.tracee.tid(), fd)));
   if (!inode) return true;
   // Else what was decided on the first bytes would go elsewhere.
   if (task.call.number == SYS_connect && greeted_.contains(*inode)) {
@@ -189,7 +181,7 @@ bool Recording::decideGreeting(Task& task) {
   if (!enforcement_->uses(Fact::kServerName)) return true;
   const auto fd = sendsOn(task.call);
   if (!fd) return true;
-  const auto inode = socketInode(descriptorLink(task, *fd));
+  const auto inode = socketInode(linkTarget(descriptorLink(task.tracee.tid(), *fd)));
   if (!inode || greeted_.contains(*inode)) return true;
   const UniqueFd own = task.process->files.borrow(task.process->pid, *fd);
   struct stat status {};

@@ -176,19 +176,15 @@ void Recording::lookUpNames(Task& task) {
       continue;
     UniqueFd borrowed;
     int from = -1;
-    if (!name.starts_with('/')) {
-      const std::string own = "/proc/" + std::to_string(raw(task.tracee.tid())) +
-                              (dirfd == AT_FDCWD ? "/cwd" : "/fd/" + std::to_string(dirfd));
-      borrowed.reset(open(own.c_str(), O_PATH | O_CLOEXEC));
-      from = borrowed.get();
-    }
+    if (!name.empty() && name[0] != '/') from = directoryOf(task, dirfd, borrowed);
     // An empty name is the descriptor itself (AT_EMPTY_PATH), or ENOENT.
     if (name.empty()) {
-      if (from < 0) continue;
+      const std::string own = dirfd == AT_FDCWD ? "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd"
+                                                : descriptorLink(task.tracee.tid(), dirfd);
       ResolvedName itself;
-      if (fstat(from, &itself.status) != 0) continue;
-      itself.path = ownPathOf(from);
-      itself.object = std::move(borrowed);
+      itself.object.reset(open(own.c_str(), O_PATH | O_CLOEXEC));
+      if (!itself.object || fstat(itself.object.get(), &itself.status) != 0) continue;
+      itself.path = ownPathOf(itself.object.get());
       found = std::move(itself);
       continue;
     }
@@ -259,7 +255,7 @@ void Recording::describeDescriptor(Task& task, Subject& subject) {
     return;
   }
   subject.descriptorPath =
-      linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd));
+      linkTarget(descriptorLink(task.tracee.tid(), fd));
   if (subject.descriptorPath.empty()) return;
   facts.path = subject.descriptorPath;
 }
@@ -532,7 +528,7 @@ const char* Recording::overlayForbids(const Task& task, const Action& action,
         if (!task.process->plain) return overlay::SessionOverlay::kUnresolved;
         break;
       case Type::kFd:
-        return overlay_->forbids(action, "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(argument));
+        return overlay_->forbids(action, descriptorLink(task.tracee.tid(), argument));
       default: break;
     }
   }
@@ -636,8 +632,7 @@ void Recording::checkProgram(Task& task) {
 void Recording::checkOpened(Task& task, int fd) {
   struct stat status {};
   const struct stat& expected = task.names[0]->status;
-  const std::string link =
-      "/proc/" + std::to_string(raw(task.tracee.tid())) + "/fd/" + std::to_string(fd);
+  const std::string link = descriptorLink(task.tracee.tid(), fd);
   if (stat(link.c_str(), &status) == 0 && status.st_dev == expected.st_dev && status.st_ino == expected.st_ino) return;
   // A terminal's multiplexer and the like give another object for each opening.
   if (S_ISCHR(status.st_mode) && status.st_rdev == expected.st_rdev) return;

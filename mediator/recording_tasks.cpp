@@ -181,6 +181,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
   Task& child = makeTask(childTid);
   if (request.flags & CLONE_THREAD) {
     child.process = task.process;
+    if ((request.flags & CLONE_FS) == 0) task.process->directoryVaries = true;
   } else {
     child.process = std::make_shared<Process>();
     child.process->pid = childTid;
@@ -192,6 +193,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
                                   static_cast<uint32_t>(raw(childTid)));
     constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER;
     if (request.flags & CLONE_FILES) child.process->sharesFiles = task.process->sharesFiles = true;
+    if (request.flags & CLONE_FS) child.process->directoryVaries = task.process->directoryVaries = true;
     child.process->plain = task.process->plain && (request.flags & kNewNamespaces) == 0;
   }
   ++child.process->liveTasks;
@@ -212,6 +214,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     space->kernelClockEnd = task.space->kernelClockEnd;
     space->sites = task.space->sites;
     child.process->gateFiles = task.process->gateFiles;
+    child.process->gateDirectories = task.process->gateDirectories;
     space->dumpable = task.space->dumpable;
     space->denyWriteExecute = task.space->inheritedDenial();
     if (space->sharedMappings.empty()) {
@@ -316,6 +319,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
       actions->of[i].handler = task->actions->of[i].handler;
   task->actions = actions;
   task->process->gateFiles.clear();
+  task->process->gateDirectories.clear();
   task->clearChildTid = task->robustList = 0;
   task->scratch = {};
   task->redirect = {};
@@ -400,7 +404,7 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
-  data.protects = 1;
+  data.may = AIRR_GATE_MAY_PROTECT | (gateLooksUp_ ? AIRR_GATE_MAY_LOOK_UP : 0);
   data.kernel_clock = readsClock ? vdso + vdsoClockOffset() : 0;
   if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, files)))
     throw TraceeGone{tracee.tid()};

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,24 +9,19 @@
 #include <cstdint>
 #include <string_view>
 
+#include "mediator/open_files.h"
 #include "mediator/process_status.h"
 #include "recorder/files.h"
 
 namespace airr {
 namespace {
 
-constexpr uint32_t kProcMagic = 0x9fa0;  // PROC_SUPER_MAGIC, statfs(2)
 constexpr int kMostLinks = 40;           // as the kernel follows (path_resolution(7))
 
 std::string targetOf(int directory, const char* name) {
   char target[PATH_MAX];
   const ssize_t n = readlinkat(directory, name, target, sizeof target);
   return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
-}
-
-bool isInProc(int fd) {
-  struct statfs fs {};
-  return fstatfs(fd, &fs) != 0 || static_cast<uint32_t>(fs.f_type) == kProcMagic;
 }
 
 UniqueFd openPath(int from, const char* name, int flags) {
@@ -76,7 +70,8 @@ class Walk {
       if (fstat(next.get(), &status) != 0) return errno;
       if (S_ISLNK(status.st_mode) && (!isLast || follow || mustBeDirectory)) {
         if (++links_ > kMostLinks) return ELOOP;
-        if (const int error = followLink(component, next, std::string(rest), follow, mustBeDirectory, result);
+        const bool inProc = isInProc(next.get(), status);
+        if (const int error = followLink(component, next, inProc, std::string(rest), follow, mustBeDirectory, result);
             error >= 0)
           return error;
         continue;  // a magic link was passed
@@ -91,10 +86,10 @@ class Walk {
   }
 
   // -1: went through a magic link, and there is more to go.
-  int followLink(const std::string& component, const UniqueFd& link, const std::string& rest,
-                 bool follow, bool mustBeDirectory, ResolvedName& result) {
+  int followLink(const std::string& component, const UniqueFd& link, bool inProc, const std::string& rest, bool follow,
+                 bool mustBeDirectory, ResolvedName& result) {
     std::string target = targetOf(link.get(), "");
-    if (isInProc(link.get())) {
+    if (inProc) {
       if (component == "self" || component == "thread-self") {
         const std::string mine = std::to_string(getpid());
         const std::string its = std::to_string(raw(tracee_));
@@ -160,6 +155,39 @@ class Walk {
 
 }  // namespace
 
+// Opens (O_PATH) what a name leads to by no magic link.
+static UniqueFd search(int from, const std::string& name, int flags, uint64_t resolve) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | flags);
+  how.resolve = RESOLVE_NO_MAGICLINKS | resolve;
+  return UniqueFd(
+      static_cast<int>(syscall(SYS_openat2, from >= 0 ? from : AT_FDCWD, name.c_str(), &how, sizeof how)));
+}
+
+// Of a name that leads to nothing. False: not sure, or a link is what leads there.
+static bool resolveMissing(int from, const std::string& name, ResolvedName& result) {
+  const size_t slash = name.rfind('/');
+  const std::string last = slash == std::string::npos ? name : name.substr(slash + 1);
+  if (last.empty() || last == "." || last == "..") return false;
+  const std::string directory = slash == std::string::npos ? "." : name.substr(0, slash + 1);
+  UniqueFd parent = search(from, directory, O_DIRECTORY, RESOLVE_NO_XDEV);
+  struct stat status {};
+  if (!parent) {
+    if (errno != ENOENT) return false;
+    result.error = ENOENT;
+    return true;
+  }
+  if (fstat(parent.get(), &status) != 0 || isInProc(parent.get(), status) ||
+      fstatat(parent.get(), last.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+    return false;
+  const std::string path = linkTarget(ownLink(parent.get()));
+  if (path.empty()) return false;
+  result.path = (path == "/" ? "" : path) + "/" + last;
+  result.last = last;
+  result.directory = std::move(parent);
+  return true;
+}
+
 std::string ResolvedName::objectLink() const { return ownLink(object.get()); }
 
 ResolvedName resolveName(Tid tracee, int from, const std::string& name, bool follow) {
@@ -167,19 +195,19 @@ ResolvedName resolveName(Tid tracee, int from, const std::string& name, bool fol
 }
 
 ResolvedName resolveObject(Tid tracee, int from, const std::string& name, bool follow) {
-  // Not through /proc, which means other things to the tracee; and a mount may hide it.
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
-  how.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+  if (from < 0 && !name.starts_with('/')) return resolveName(tracee, from, name, follow);
+  // Names in /proc mean other things to the tracee, and so does what is not found behind a mount.
   ResolvedName result;
-  if (from >= 0 || name.starts_with('/')) {
-    result.object.reset(static_cast<int>(
-        syscall(SYS_openat2, from >= 0 ? from : AT_FDCWD, name.c_str(), &how, sizeof how)));
-    if (result.object && fstat(result.object.get(), &result.status) == 0 && !isInProc(result.object.get())) {
-      result.path = linkTarget(ownLink(result.object.get()));
-      return result;
-    }
+  const int flags = follow ? 0 : O_NOFOLLOW;
+  result.object = search(from, name, flags, RESOLVE_NO_XDEV);
+  const bool missing = !result.object && errno == ENOENT;
+  if (!result.object && errno == EXDEV) result.object = search(from, name, flags, 0);
+  if (result.object && fstat(result.object.get(), &result.status) == 0 &&
+      !isInProc(result.object.get(), result.status)) {
+    result.path = linkTarget(ownLink(result.object.get()));
+    return result;
   }
+  if (missing && resolveMissing(from, name, result)) return result;
   return resolveName(tracee, from, name, follow);
 }
 

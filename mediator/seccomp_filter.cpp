@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mediator/gate_patch.h"
 #include "mediator/raw_call.h"
 #include "recorder/gate/gate.h"
 
@@ -101,8 +102,8 @@ void decideWhen(Program& program, const CallTest& when, uint32_t verdict) {
 }
 
 // What the gate makes (recorder/gate/call.c): calls that use what was granted before, and neither
-// name nor reach anything.
-void passGate(Program& program) {
+// name nor reach anything; and, where no policy decides on them, lookups of names.
+void passGate(Program& program, bool looksUp) {
   Program calls;
   load(calls, offsetof(seccomp_data, nr));
   for (uint16_t number : {SYS_clock_gettime, SYS_read, SYS_pread64, SYS_getdents64, SYS_close, SYS_lseek,
@@ -113,8 +114,15 @@ void passGate(Program& program) {
     jump(calls, BPF_JEQ, number, 0, 1);
     give(calls, SECCOMP_RET_ALLOW);
   }
+  if (looksUp) {
+    for (const int number : kGateLookups) {
+      jump(calls, BPF_JEQ, static_cast<uint32_t>(number), 0, 1);
+      give(calls, SECCOMP_RET_ALLOW);
+    }
+  }
   decideWhen(calls, {SYS_ioctl, {{1, 0, 0, {TCGETS}}}}, SECCOMP_RET_ALLOW);
-  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL}}}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC}}}},
+             SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_futex, {{1, 0, 0, {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_arch_prctl, {{0, 0, 0, {ARCH_SET_FS}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_getrandom, {{2, UINT32_MAX, 0, {}}}}, SECCOMP_RET_ALLOW);
@@ -140,9 +148,9 @@ Filter::Filter() {
   give(stopping_, stop(FilterData::kNative));
 }
 
-Filter::Filter(std::span<const CallTest> notified) {
+Filter::Filter(std::span<const CallTest> notified, bool gateLooksUp) {
   stopForeignTables(stopping_);
-  passGate(stopping_);
+  passGate(stopping_, gateLooksUp);
   notifying_ = stopping_;
   Program injected;
   give(injected, stop(FilterData::kNative));

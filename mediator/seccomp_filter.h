@@ -36,9 +36,9 @@ class Filter {
  public:
   // Every call stops.
   Filter();
-  // What the gate makes passes; what `notified` says comes as a notification, unless it is made
-  // from the mediator's own place for injected calls.
-  explicit Filter(std::span<const CallTest> notified);
+  // What the gate makes passes, lookups of names only if it may make them; what `notified` says comes as a
+  // notification, unless it is made from the mediator's own place for injected calls.
+  Filter(std::span<const CallTest> notified, bool gateLooksUp);
 
   // Sets NO_NEW_PRIVS, traps RDTSC, and installs the filter. Needs a tracer to be attached for any
   // later call to run: without one the kernel answers ENOSYS (seccomp(2), SECCOMP_RET_TRACE).

@@ -292,11 +292,14 @@ bool letsLoad(const Policy& policy, const std::string& path) {
   return true;
 }
 
+bool allowsEverywhere(const Policy& policy, ActionKind kind) {
+  const auto trees = policy.allowedSubtrees(kind);
+  return std::ranges::find(trees, "/") != trees.end();
+}
+
 bool decidesAnything(const Policy& policy) {
-  for (unsigned kind = 0; kind < kActionKinds; ++kind) {
-    const auto trees = policy.allowedSubtrees(static_cast<ActionKind>(kind));
-    if (std::ranges::find(trees, "/") == trees.end()) return true;
-  }
+  for (unsigned kind = 0; kind < kActionKinds; ++kind)
+    if (!allowsEverywhere(policy, static_cast<ActionKind>(kind))) return true;
   return false;
 }
 

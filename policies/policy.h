@@ -153,6 +153,9 @@ class Policy {
 
 // Whether any program may read this file and map it as code, whatever else is true.
 bool letsLoad(const Policy& policy, const std::string& path);
+// Whether all actions of this kind are allowed and nothing follows, whatever their facts are, but for what a
+// rule has bound a process to (read-only, restricted).
+bool allowsEverywhere(const Policy& policy, ActionKind kind);
 // Whether it can decide anything but that all is allowed.
 bool decidesAnything(const Policy& policy);
 

@@ -13,7 +13,7 @@
 namespace airr {
 
 // An open file description: shared by dup, fork and SCM_RIGHTS, with its position.
-struct OpenFile {
+struct FileDescription {
   std::string path;                // as it was when opened
   std::shared_ptr<FileNode> node;  // none for what is not materialised: devices, sockets, old files
   uint64_t position = 0;
@@ -23,17 +23,17 @@ struct OpenFile {
 
 struct DescriptorTable {
   struct Slot {
-    std::shared_ptr<OpenFile> file;
+    std::shared_ptr<FileDescription> file;
     bool closeOnExec = false;
   };
   std::map<int, Slot> slots;
 
-  std::shared_ptr<OpenFile> find(int fd) const {
+  std::shared_ptr<FileDescription> find(int fd) const {
     auto found = slots.find(fd);
     return found == slots.end() ? nullptr : found->second.file;
   }
   // A null file says that `fd` is open on something that is not followed.
-  void set(int fd, std::shared_ptr<OpenFile> file, bool closeOnExec) {
+  void set(int fd, std::shared_ptr<FileDescription> file, bool closeOnExec) {
     if (file) {
       slots[fd] = {std::move(file), closeOnExec};
     } else {

@@ -70,7 +70,7 @@ class Materializer::Impl {
     uint64_t argument(int i) const { return call.arguments[i]; }
     int fd(int i) const { return static_cast<int>(call.arguments[i]); }
     uint64_t result() const { return static_cast<uint64_t>(event.getResult()); }
-    std::shared_ptr<OpenFile> file(int i) const { return task.table->find(fd(i)); }
+    std::shared_ptr<FileDescription> file(int i) const { return task.table->find(fd(i)); }
   };
 
   void addTask(uint32_t number, uint32_t parent, uint64_t flags);
@@ -93,7 +93,7 @@ class Materializer::Impl {
   void linked(const Done& done);
   void made(const Done& done, uint64_t mode);
 
-  void writeData(OpenFile& file, std::optional<uint64_t> at, const Data& data);
+  void writeData(FileDescription& file, std::optional<uint64_t> at, const Data& data);
   Data bytesOf(Payload payload) const;
   static void addEarlier(FileNode& node, Payload payload, Spool& spool);
 
@@ -110,7 +110,7 @@ class Materializer::Impl {
   std::map<uint32_t, std::shared_ptr<FileNode>> shared_;  // by object
   // Sent and not received yet. Which socket they are in is not modelled: the first message with as
   // many descriptors is taken for the received one.
-  std::deque<std::vector<std::shared_ptr<OpenFile>>> inFlight_;
+  std::deque<std::vector<std::shared_ptr<FileDescription>>> inFlight_;
 };
 
 // --- tasks ---
@@ -252,7 +252,7 @@ bool Materializer::Impl::descriptorCall(const Done& done) {
 void Materializer::Impl::opened(const Done& done) {
   constexpr const char* kDeleted = " (deleted)";
   uint64_t flags = done.passed.flags;
-  auto file = std::make_shared<OpenFile>();
+  auto file = std::make_shared<FileDescription>();
   file->path = done.path;
   file->writable = (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH);
   file->append = flags & O_APPEND;
@@ -298,7 +298,7 @@ void Materializer::Impl::controlled(const Done& done) {
   DescriptorTable& table = *done.task.table;
   auto slot = table.slots.find(done.fd(0));
   if (slot == table.slots.end()) return;
-  std::shared_ptr<OpenFile> file = slot->second.file;
+  std::shared_ptr<FileDescription> file = slot->second.file;
   uint64_t operation = done.argument(1) & 0xffffffff;
   if (done.call.number == SYS_ioctl) {
     switch (operation) {
@@ -437,7 +437,7 @@ void Materializer::Impl::written(const Done& done, std::optional<uint64_t> at) {
 }
 
 // O_APPEND wins over the offset of a pwrite on Linux (pwrite(2), BUGS).
-void Materializer::Impl::writeData(OpenFile& file, std::optional<uint64_t> at, const Data& data) {
+void Materializer::Impl::writeData(FileDescription& file, std::optional<uint64_t> at, const Data& data) {
   FileContent& content = file.node->content;
   uint64_t start = file.append ? content.size() : at.value_or(file.position);
   content.write(start, data, spool_);
@@ -643,7 +643,7 @@ std::shared_ptr<FileNode> Materializer::Impl::nodeBehindDescriptorPath(const Don
   constexpr std::string_view kPrefix = "/proc/self/fd/";
   if (done.call.number != SYS_linkat) return nullptr;
   const std::string& path = done.passed.paths[0];
-  std::shared_ptr<OpenFile> file;
+  std::shared_ptr<FileDescription> file;
   if (path.empty()) {
     file = done.file(0);
   } else if (path.starts_with(kPrefix) && path.size() < kPrefix.size() + 10) {

@@ -33,7 +33,7 @@ struct PassedArguments {
   std::vector<uint8_t> data;                           // of a write to a file that is followed
   uint64_t flags = 0, mode = 0;                        // of an open
   uint64_t control = 0;                                // where the control data of a message is
-  std::vector<std::shared_ptr<OpenFile>> descriptors;  // in a sent message; null: not followed
+  std::vector<std::shared_ptr<FileDescription>> descriptors;  // in a sent message; null: not followed
 };
 
 PassedArguments readPassed(const syscalls::Call& call, const DescriptorTable& table,

@@ -85,7 +85,7 @@ class Replaying {
   // replaying_gate.cpp: calls that were made in the gate
   bool queueCall(Task&, schema::Syscall::Reader);
   bool queueCounter(Task&, schema::Trap::Reader);
-  bool queue(Task&, airr_gate_entry&, std::span<const uint8_t> out);
+  bool queue(Task&, airr_gate_entry&, std::span<const uint8_t> in, std::span<const uint8_t> out);
   void supplyLog(Task&);
   void takeBackLog(Task&, const Stop&);
   std::string describeEntry(Task&, std::span<const uint8_t> log, size_t at);

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <string_view>
 
+#include "mediator/call_hash.h"
 #include "mediator/gate_patch.h"
 #include "recorder/gate/gate.h"
 #include "replayer/replaying.h"
@@ -12,7 +15,7 @@
 namespace airr {
 namespace {
 
-// Of the calls that read memory, the gate itself looks at what fstat's name is; the others stop, so
+// Of the calls that read memory, the gate itself compares the names of lookups; the others stop, so
 // that what they read is compared. Those that change mappings or registers stop, since the replayer makes them.
 bool isTakenFromLog(uint64_t number) {
   switch (number) {
@@ -23,8 +26,25 @@ bool isTakenFromLog(uint64_t number) {
     case SYS_arch_prctl:
       return false;
     default:
-      return !gateInput(number) || number == SYS_newfstatat;
+      return !gateInput(number) || isGateLookup(number);
   }
+}
+
+// The name that the call passed, with its NUL: the whole of its path or, if it was relative, what stands behind one
+// of its slashes. Nothing: none has the digest.
+std::optional<std::string_view> nameOf(schema::Syscall::Reader event) {
+  const uint64_t digest = event.getInputHash();
+  const auto hasDigest = [&](std::string_view name) {
+    return name.size() < AIRR_GATE_NAME_SIZE &&
+           hashInput({reinterpret_cast<const uint8_t*>(name.data()), name.size() + 1}) == digest;
+  };
+  std::string_view name(event.getPath().cStr(), event.getPath().size());
+  if (hasDigest(name)) return std::string_view(name.data(), name.size() + 1);
+  while (!name.empty()) {
+    name.remove_prefix(std::min(name.find('/'), name.size() - 1) + 1);
+    if (hasDigest(name)) return std::string_view(name.data(), name.size() + 1);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -39,6 +59,12 @@ bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   entry.result = event.getResult();
   const auto arguments = event.getArguments();
   for (unsigned i = 0; i < arguments.size() && i < 6; ++i) entry.arguments[i] = arguments[i];
+  std::string_view in;
+  if (isGateLookup(number)) {
+    const auto name = nameOf(event);
+    if (!name) return false;
+    in = *name;
+  }
   capnp::Data::Reader out;
   if (writes.size() != 0) {
     const auto to = gateOutput(number);
@@ -46,7 +72,7 @@ bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
       return false;
     out = writes[0].getBytes();
   }
-  return queue(task, entry, {out.begin(), out.size()});
+  return queue(task, entry, {reinterpret_cast<const uint8_t*>(in.data()), in.size()}, {out.begin(), out.size()});
 }
 
 bool Replaying::queueCounter(Task& task, schema::Trap::Reader event) {
@@ -55,18 +81,20 @@ bool Replaying::queueCounter(Task& task, schema::Trap::Reader event) {
   airr_gate_entry entry{};
   entry.number = AIRR_GATE_RDTSC;
   entry.result = static_cast<int64_t>(event.getA());
-  return queue(task, entry, {});
+  return queue(task, entry, {}, {});
 }
 
-bool Replaying::queue(Task& task, airr_gate_entry& entry, std::span<const uint8_t> out) {
+bool Replaying::queue(Task& task, airr_gate_entry& entry, std::span<const uint8_t> in, std::span<const uint8_t> out) {
   std::vector<uint8_t>& log = task.space->log;
-  const size_t size = sizeof entry + gateLogged(out.size());
+  const size_t size = sizeof entry + gateLogged(in.size()) + gateLogged(out.size());
   if (size > AIRR_GATE_LOG_SIZE - log.size()) return false;
+  entry.in = static_cast<uint32_t>(in.size());
   entry.out = static_cast<uint32_t>(out.size());
   entry.clocks = task.space->clocksSupplied;
   task.space->queued.push_back({log.size(), trace_.eventNumber()});
   log.resize(log.size() + size);
   memcpy(log.data() + log.size() - size, &entry, sizeof entry);
+  std::copy(in.begin(), in.end(), log.end() - static_cast<ptrdiff_t>(size - sizeof entry));
   std::copy(out.begin(), out.end(), log.end() - static_cast<ptrdiff_t>(gateLogged(out.size())));
   return true;
 }
@@ -131,8 +159,10 @@ void Replaying::settle(Task& task) {
   const Queued last = space.queued.back();
   airr_gate_entry entry;
   memcpy(&entry, space.log.data() + last.at, sizeof entry);
-  const std::vector<uint8_t> out(space.log.begin() + static_cast<ptrdiff_t>(last.at + sizeof entry),
-                                 space.log.begin() + static_cast<ptrdiff_t>(last.at + sizeof entry + entry.out));
+  const auto in = space.log.begin() + static_cast<ptrdiff_t>(last.at + sizeof entry);
+  const std::vector<uint8_t> name(in, in + entry.in);
+  const auto behind = in + static_cast<ptrdiff_t>(gateLogged(entry.in));
+  const std::vector<uint8_t> out(behind, behind + entry.out);
   const std::string expected = describeEntry(task, space.log, last.at);
   space.queued.pop_back();
   space.log.resize(last.at);
@@ -157,6 +187,10 @@ void Replaying::settle(Task& task) {
   const unsigned count = task.model != nullptr ? task.model->argumentCount : 0;
   if (came.number != task.call.number ||
       !std::equal(came.arguments, came.arguments + count, task.call.arguments))
+    diverge(task, expected, describe(came, task), last.event);
+  std::vector<uint8_t> itsName(name.size());
+  if (!name.empty() &&
+      (!task.tracee.read({entry.arguments[*gateInput(entry.number)]}, itsName.data(), itsName.size()) || itsName != name))
     diverge(task, expected, describe(came, task), last.event);
   if (const auto to = gateOutput(entry.number); to && !out.empty())
     if (!task.tracee.write({entry.arguments[*to]}, out.data(), out.size()))

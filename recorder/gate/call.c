@@ -9,7 +9,9 @@
 enum {
   kRead = 0,
   kClose = 3,
+  kStat = 4,
   kFstat = 5,
+  kLstat = 6,
   kLseek = 8,
   kMmap = 9,
   kMprotect = 10,
@@ -19,10 +21,12 @@ enum {
   kSigprocmask = 14,
   kIoctl = 16,
   kPread = 17,
+  kAccess = 21,
   kGetitimer = 36,
   kSigpending = 127,
   kGetpid = 39,
   kFcntl = 72,
+  kReadlink = 89,
   kGetrusage = 98,
   kGetuid = 102,
   kGetgid = 104,
@@ -34,24 +38,37 @@ enum {
   kGetdents = 217,
   kSetTidAddress = 218,
   kNewfstatat = 262,
+  kReadlinkat = 267,
+  kFaccessat = 269,
   kSetRobustList = 273,
   kPrlimit = 302,
   kGetrandom = 318,
+  kStatx = 332,
   kRseq = 334,
+  kFaccessat2 = 439,
 };
 
 enum {
+  kDupFd = 0,
   kGetFd = 1,
   kSetFd = 2,
   kGetFl = 3,
+  kDupFdCloseOnExec = 1030,
   kTcgets = 0x5401,
   kFutexWake = 1,
   kFutexPrivate = 128,
+  kHere = -100,  // AT_FDCWD
   kEmptyPath = 0x1000,
+  kStatFlags = 0x900,    // AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT
+  kStatxFlags = 0x6900,  // and AT_STATX_SYNC_TYPE
+  kStatxSync = 0x6000,   // not both of its bits
+  kAccessFlags = 0x300,  // AT_SYMLINK_NOFOLLOW, AT_EACCESS
+  kAccessModes = 7,
   kTermiosSize = 36,
   kActionSize = 32,
   kSetSize = 8,
   kStatSize = 144,
+  kStatxSize = 256,
   kTimerSize = 32,
   kUsageSize = 144,
   kMostRead = 32768,
@@ -59,8 +76,13 @@ enum {
   kPrivateAnonymous = 0x22,
   kPlainMapping = 0x24022,  // and MAP_NORESERVE, MAP_STACK
   kSetFs = 0x1002,
+  kNotThere = 2,     // ENOENT
+  kNoAccess = 13,    // EACCES
   kBadAddress = 14,  // EFAULT
+  kNoDirectory = 20, // ENOTDIR
+  kInvalid = 22,     // EINVAL
   kNoSuchCall = 38,  // ENOSYS
+  kManyLinks = 40,   // ELOOP
   kRobustHead = 24,
   kLimitSize = 16,
   kMostRandom = 256,
@@ -77,6 +99,7 @@ struct shape {
   uint64_t in, in_size;
   uint64_t out, out_size;  // at most
   int out_is_result;       // as many bytes as the result says
+  int is_name;             // `in` is a text, of in_size bytes at most
   int arguments;           // as many as the call takes
   uint32_t made_as;        // the number that the gate uses
   int answered;            // here, without the kernel, as the mediator would
@@ -89,6 +112,11 @@ static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
          ((uint32_t)fd < AIRR_GATE_FILES && (data->files[(uint32_t)fd] & what) != 0);
 }
 
+static int duplicates(const struct call* call) {
+  const uint32_t what = (uint32_t)call->argument[1];
+  return call->number == kFcntl && (what == kDupFd || what == kDupFdCloseOnExec);
+}
+
 static int overlap(uint64_t a, uint64_t b, uint64_t size) {
   return a != 0 && b != 0 && a < b + size && b < a + size;
 }
@@ -98,11 +126,28 @@ static int above_gate(uint64_t start, uint64_t size) {
   return start >> 32 != 0 && size <= ~0ull - start;
 }
 
+static int look_up(const struct airr_gate_data* data, struct shape* shape, uint64_t directory, uint64_t name,
+                   uint64_t out, uint64_t out_size) {
+  if (data->mode == AIRR_GATE_RECORD && (data->may & AIRR_GATE_MAY_LOOK_UP) == 0) return 0;
+  if ((int32_t)directory != kHere && !known(data, directory, AIRR_GATE_FILE_DIRECTORY)) return 0;
+  if (name < 4096 || (name >= out && name < out + out_size)) return 0;
+  shape->is_name = 1;
+  shape->in = name, shape->in_size = AIRR_GATE_NAME_SIZE;
+  shape->out = out, shape->out_size = out_size;
+  return 1;
+}
+
+// Whether a call with this result has read its name. Errors that can come before are not among these.
+static int has_read_name(int64_t result) {
+  return result >= 0 || result == -kNotThere || result == -kNoAccess || result == -kNoDirectory ||
+         result == -kManyLinks || result == -kInvalid;
+}
+
 static int shape_of(const struct airr_gate_data* data, const struct call* call,
                     struct shape* shape) {
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
-  shape->out_is_result = shape->answered = 0;
+  shape->out_is_result = shape->answered = shape->is_name = 0;
   shape->arguments = 3;
   shape->made_as = (uint32_t)call->number;
   switch (call->number) {
@@ -124,7 +169,34 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kStatSize;
       return 1;
+    case kStat:
+    case kLstat:
+      shape->arguments = 2;
+      return look_up(data, shape, (uint64_t)kHere, a[0], a[1], kStatSize);
+    case kAccess:
+      shape->arguments = 2;
+      return (uint32_t)a[1] <= kAccessModes && look_up(data, shape, (uint64_t)kHere, a[0], 0, 0);
+    case kFaccessat:
+      return (uint32_t)a[2] <= kAccessModes && look_up(data, shape, a[0], a[1], 0, 0);
+    case kFaccessat2:
+      shape->arguments = 4;
+      return (uint32_t)a[2] <= kAccessModes && ((uint32_t)a[3] & ~(uint32_t)kAccessFlags) == 0 &&
+             look_up(data, shape, a[0], a[1], 0, 0);
+    case kReadlink:
+      shape->out_is_result = 1;
+      return a[2] - 1 < kMostRead && look_up(data, shape, (uint64_t)kHere, a[0], a[1], a[2]);
+    case kReadlinkat:
+      shape->arguments = 4, shape->out_is_result = 1;
+      return a[3] - 1 < kMostRead && look_up(data, shape, a[0], a[1], a[2], a[3]);
+    case kStatx:
+      shape->arguments = 5;
+      return ((uint32_t)a[2] & ~(uint32_t)kStatxFlags) == 0 && (a[2] & kStatxSync) != kStatxSync && (int32_t)a[3] >= 0 &&
+             look_up(data, shape, a[0], a[1], a[4], kStatxSize);
     case kNewfstatat:
+      if (((uint32_t)a[3] & ~(uint32_t)kStatFlags) == 0) {
+        shape->arguments = 4;
+        return look_up(data, shape, a[0], a[1], a[2], kStatSize);
+      }
       // fstat(3). The name is not given to the kernel, which could find another one there.
       if ((uint32_t)a[3] != kEmptyPath || (int32_t)a[0] < 0 || a[1] < 4096 ||
           *(const char*)a[1] != 0)
@@ -151,6 +223,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->out = a[2], shape->out_size = kTermiosSize;
       return 1;
     case kFcntl:
+      if (duplicates(call)) return (uint32_t)a[0] < AIRR_GATE_FILES;
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
     case kFutex:
       shape->arguments = 6;
@@ -170,7 +243,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       return (a[2] & ~(uint64_t)kReadWrite) == 0 && (a[3] & kPrivateAnonymous) == kPrivateAnonymous &&
              (a[3] & ~(uint64_t)kPlainMapping) == 0;
     case kMprotect:
-      return data->protects != 0 && (a[2] & ~(uint64_t)kReadWrite) == 0 && above_gate(a[0], a[1]);
+      return (data->may & AIRR_GATE_MAY_PROTECT) != 0 && (a[2] & ~(uint64_t)kReadWrite) == 0 && above_gate(a[0], a[1]);
     case kMunmap:
       shape->arguments = 2;
       return above_gate(a[0], a[1]) && (a[0] >= data->patched_end || a[0] + a[1] <= data->patched_start);
@@ -230,6 +303,19 @@ static void copy(void* to, const void* from, uint64_t size) {
   }
 }
 
+// Its size, with the NUL; 0: it is too long.
+static uint64_t copy_name(uint8_t* to, const char* name) {
+  for (uint64_t i = 0; i < AIRR_GATE_NAME_SIZE; ++i)
+    if ((to[i] = (uint8_t)name[i]) == 0) return i + 1;
+  return 0;
+}
+
+static int same_name(const uint8_t* expected, const char* name, uint64_t size) {
+  for (uint64_t i = 0; i < size; ++i)
+    if (expected[i] != (uint8_t)name[i]) return 0;
+  return size != 0;
+}
+
 static uint64_t padded(uint64_t size) { return (size + 7) & ~7ull; }
 
 // The call itself, which the mediator lets pass from here alone.
@@ -255,6 +341,13 @@ static int lets_signal_in(const struct call* call) {
   return exempt(kSigpending, arguments) != 0 || waiting != 0;
 }
 
+// A name before the call that it is for, whose answer may lie over its end. Only the kernel can say whether it can
+// be read.
+static uint64_t read_name(uint8_t* to, uint64_t name) {
+  const uint64_t arguments[6] = {name};
+  return has_read_name(exempt(kAccess, arguments)) ? copy_name(to, (const char*)name) : 0;
+}
+
 static uint64_t out_of(const struct shape* shape, int64_t result) {
   if (result < 0) return 0;
   if (!shape->out_is_result) return shape->out_size;
@@ -272,19 +365,32 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   for (int i = 0; i < 6; ++i) entry->arguments[i] = call->argument[i];
   entry->resume = data->call_resume;
   entry->stack = data->call_stack;
+  uint8_t* const at = (uint8_t*)(entry + 1);
+  uint64_t in = 0;
+  if (shape->is_name && shape->out - shape->in < AIRR_GATE_NAME_SIZE) {
+    in = read_name(at, shape->in);
+    if (in == 0 || in > shape->out - shape->in) return 0;
+  }
   const uint64_t as_fstat[6] = {call->argument[0], shape->out};
   const int64_t result =
       shape->answered ? shape->answer
                       : exempt(shape->made_as, shape->made_as == call->number ? call->argument : as_fstat);
   entry->result = result;
   // What it read is compared in replay whether it succeeded or not.
-  const uint64_t in = result == -kBadAddress ? 0 : shape->in_size, out = out_of(shape, result);
+  if (shape->is_name) {
+    // Nothing has changed: it can be made once more, in the open.
+    if (!has_read_name(result) || (in == 0 && (in = copy_name(at, (const char*)shape->in)) == 0)) return 0;
+  } else {
+    in = result == -kBadAddress ? 0 : shape->in_size;
+    copy(at, (const void*)shape->in, in);
+  }
+  const uint64_t out = out_of(shape, result);
   entry->in = (uint32_t)in;
   entry->out = (uint32_t)out;
-  uint8_t* at = (uint8_t*)(entry + 1);
-  copy(at, (const void*)shape->in, in);
   copy(at + padded(in), (const void*)shape->out, out);
   if (call->number == kClose) data->files[(uint32_t)call->argument[0]] = 0;
+  if (duplicates(call) && result >= 0 && result < AIRR_GATE_FILES)
+    data->files[result] = data->files[(uint32_t)call->argument[0]];
   data->log_used = used + (uint32_t)(sizeof *entry + padded(in) + padded(out));
   call->number = (uint64_t)result;
   return 1;
@@ -302,6 +408,7 @@ static int replay(struct airr_gate_data* data, struct call* call, const struct s
   const uint64_t in = entry->in, out = entry->out;
   if (in > shape->in_size || out > shape->out_size) return 0;
   const uint8_t* at = (const uint8_t*)(entry + 1);
+  if (shape->is_name && !same_name(at, (const char*)shape->in, in)) return 0;
   copy((void*)shape->out, at + padded(in), out);
   data->log_used = taken + (uint32_t)(sizeof *entry + padded(in) + padded(out));
   call->number = (uint64_t)entry->result;

@@ -15,7 +15,7 @@
 #define AIRR_U64(number) number##ull
 #endif
 
-#define AIRR_GATE_VERSION 2
+#define AIRR_GATE_VERSION 3
 // Text: a complete ELF shared object (linux-vdso.so.1), mapped read-execute.
 #define AIRR_GATE_TEXT AIRR_U64(0x70000000)
 #define AIRR_GATE_TEXT_SIZE AIRR_U64(0x8000)
@@ -87,8 +87,13 @@ struct airr_gate_reading {
 
 // What is known of a descriptor.
 #define AIRR_GATE_FILE_READ 1       // reading from it neither waits nor depends on who reads
-#define AIRR_GATE_FILE_DIRECTORY 2  // a directory that can be listed
+#define AIRR_GATE_FILE_DIRECTORY 2  // a directory that can be listed, and whose path is known
 #define AIRR_GATE_FILE_STOP 4       // closing it is for the mediator
+
+// What depends on the session and the program.
+#define AIRR_GATE_MAY_PROTECT 1  // mprotect
+#define AIRR_GATE_MAY_LOOK_UP 2  // stat and its kin, of any name
+#define AIRR_GATE_NAME_SIZE 256  // of a name that is looked up, with its NUL, at most
 
 // The log has one of these for each call, then what the call read of the caller's memory, then what
 // it wrote, each rounded up to 8 bytes.
@@ -112,7 +117,7 @@ struct airr_gate_data {
   uint64_t hook_count;
   uint64_t yield_at;
   uint32_t log_limit;  // record: AIRR_GATE_LOG_SIZE, or 0 for no calls; replay: bytes supplied
-  uint32_t protects;   // record: mprotect can be made here
+  uint32_t may;        // record: AIRR_GATE_MAY_*
   // Of the call at hand: its caller's stack pointer, where it goes on, and where it goes to make
   // its call in the open.
   uint64_t call_stack, call_resume, call_plain;

@@ -73,6 +73,36 @@ def forged_log(place):
         check(status == UNSEALED, f"{how}: {status} {report}")
 
 
+def lookups_in_the_gate(place):
+    """What the gate looks up is on record by its full path, and made there only if no policy decides on it."""
+    def looked_up():
+        lines = place.airr_run("inspect", "--json", "--events", place.trace).output.decode().splitlines()
+        return [e for e in map(json.loads, lines) if e.get("syscall") == "newfstatat" and e["kind"] == "syscall"]
+
+    outcome = place.record([str(place.programs / "looked_up")], policy="developer")
+    check(outcome.status == 0, shown(outcome.error))
+    events = [e for e in looked_up() if e.get("path", "").endswith("/sub/inner")]
+    made = [e["path"] for e in events if e["handling"] == "gate"]
+    check(len(made) > 300, f"{len(made)} of {len(events)} lookups were made in the gate")
+    check(len(set(made)) == 1 and made[0].startswith("/tmp/airr-looked-up-"), f"paths: {set(made)}")
+
+    policy = place.base / "guards.yaml"
+    policy.write_text("""
+- policy: guards
+- rule: most
+  condition: not (action = metadata and path glob **/guarded)
+  verdict: allow
+""")
+    program = "import os\nfor i in range(40): os.path.exists('free'), os.path.exists('guarded')"
+    outcome = place.record(["/usr/bin/python3", "-c", program], policy=str(policy))
+    check(outcome.status == 0, shown(outcome.error))
+    events = looked_up()
+    refused = sum("no rule of policy 'guards'" in e.get("reason", "") for e in events)
+    free = sum(e.get("path", "").endswith("/free") for e in events)
+    check((refused, free) == (40, 40), f"{refused} lookups were refused, {free} made")
+    check(all(e["handling"] != "gate" for e in events if "path" in e), "the gate looked up what a policy decides on")
+
+
 # Files one after the other, and so much read between them that the trace grows.
 WRITES = "i=0; while true; do echo $i > f$i; head -c 20000 /dev/urandom > /dev/null; i=$((i+1)); done"
 
@@ -382,6 +412,7 @@ def power(place):
 
 CHECKS = {
     "evidence.forged_log": forged_log,
+    "evidence.lookups_in_the_gate": lookups_in_the_gate,
     "evidence.public_key": public_key,
     "evidence.header": header,
     "evidence.full_store": full_store,

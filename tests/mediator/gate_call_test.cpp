@@ -276,6 +276,97 @@ TEST_F(GateCall, TheMemoryThatACallReadsIsLogged) {
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
 }
 
+TEST_F(GateCall, LooksNamesUpIfItMay) {
+  patchPadded();
+  const auto of = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
+  constexpr auto kHere = static_cast<uint64_t>(AT_FDCWD);
+  const char name[] = "/proc/self/exe";
+  struct stat status {};
+  char target[300];
+  EXPECT_EQ(run(code_, SYS_stat, {of(name), of(&status)}).rax, 0u);
+  EXPECT_EQ(data->log_used, 0u);
+  data->may = AIRR_GATE_MAY_LOOK_UP;
+  const auto logged = [&](uint64_t number, std::initializer_list<uint64_t> arguments) {
+    data->log_used = 0;
+    const auto result = static_cast<int64_t>(run(code_, number, arguments).rax);
+    if (data->log_used == 0) return false;
+    EXPECT_EQ(entry()->result, result);
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(entry() + 1)).size() + 1, entry()->in);
+    EXPECT_EQ(data->log_used, sizeof(airr_gate_entry) + gateLogged(entry()->in) + gateLogged(entry()->out));
+    return true;
+  };
+  EXPECT_TRUE(logged(SYS_stat, {of(name), of(&status)}));
+  EXPECT_TRUE(S_ISREG(status.st_mode));
+  EXPECT_EQ(memcmp(entry() + 1, name, sizeof name), 0);
+  EXPECT_EQ(memcmp(reinterpret_cast<const char*>(entry() + 1) + gateLogged(sizeof name), &status, sizeof status), 0);
+  EXPECT_TRUE(logged(SYS_lstat, {of(name), of(&status)}));
+  EXPECT_TRUE(S_ISLNK(status.st_mode));
+  EXPECT_TRUE(logged(SYS_newfstatat, {kHere, of(name), of(&status), AT_SYMLINK_NOFOLLOW}));
+  EXPECT_TRUE(logged(SYS_access, {of(name), R_OK}));
+  EXPECT_TRUE(logged(SYS_faccessat, {kHere, of("no such file"), F_OK}));
+  EXPECT_EQ(entry()->result, -ENOENT);
+  EXPECT_TRUE(logged(SYS_faccessat2, {kHere, of("/dev/null/x"), F_OK, AT_EACCESS}));
+  EXPECT_EQ(entry()->result, -ENOTDIR);
+  EXPECT_TRUE(logged(SYS_readlink, {of(name), of(target), sizeof target}));
+  EXPECT_EQ(entry()->out, entry()->result);
+  EXPECT_TRUE(logged(SYS_readlinkat, {kHere, of("/"), of(target), sizeof target}));
+  EXPECT_EQ(entry()->result, -EINVAL);
+  struct statx extended {};
+  EXPECT_TRUE(logged(SYS_statx, {kHere, of(name), AT_SYMLINK_NOFOLLOW, STATX_ALL, of(&extended)}));
+  // In a directory that the mediator has told it of.
+  const UniqueFd proc(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const auto fd = static_cast<uint64_t>(proc.get());
+  EXPECT_FALSE(logged(SYS_newfstatat, {fd, of("exe"), of(&status), 0}));
+  data->files[fd] = AIRR_GATE_FILE_DIRECTORY;
+  EXPECT_TRUE(logged(SYS_newfstatat, {fd, of("exe"), of(&status), 0}));
+
+  // In the open: what cannot be read, what may not be wholly read, what is too long, and what the call destroys.
+  const std::string longName(AIRR_GATE_NAME_SIZE, '/'), fits(AIRR_GATE_NAME_SIZE - 1, '/');
+  EXPECT_TRUE(logged(SYS_stat, {of(fits.c_str()), of(&status)}));
+  EXPECT_FALSE(logged(SYS_stat, {of(longName.c_str()), of(&status)}));
+  EXPECT_FALSE(logged(SYS_stat, {1 << 16, of(&status)}));
+  EXPECT_FALSE(logged(SYS_stat, {of(name), 1 << 16}));
+  EXPECT_FALSE(logged(SYS_stat, {0, of(&status)}));
+  EXPECT_FALSE(logged(SYS_stat, {of(std::string(5000, 'x').c_str()), of(&status)}));
+  EXPECT_FALSE(logged(SYS_access, {of(name), 8}));
+  EXPECT_FALSE(logged(SYS_readlink, {of(name), of(target), 0}));
+  EXPECT_FALSE(logged(SYS_newfstatat, {kHere, of(name), of(&status), 0x10000}));
+  EXPECT_FALSE(logged(SYS_statx, {kHere, of(name), 0x6000, STATX_ALL, of(&extended)}));
+  // The answer lies close behind the name; then over its end.
+  char near[16 + sizeof status] = "/proc/self/exe";
+  EXPECT_TRUE(logged(SYS_stat, {of(near), of(near + 15)}));
+  EXPECT_FALSE(logged(SYS_stat, {of(near), of(near + 14)}));
+  EXPECT_FALSE(logged(SYS_stat, {1 << 16, (1 << 16) + 20}));
+  strcpy(target, name);
+  EXPECT_FALSE(logged(SYS_readlink, {of(target), of(target), sizeof target}));
+  EXPECT_TRUE(std::string(target, 1) == "/" && strncmp(target, name, sizeof name) != 0);
+}
+
+TEST_F(GateCall, ReplayComparesTheNameThatIsLookedUp) {
+  patchPadded();
+  const auto of = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
+  char name[] = "/no/such/directory";
+  struct stat status {};
+  airr_gate_entry logged{};
+  logged.number = SYS_stat;
+  logged.in = sizeof name;
+  logged.out = sizeof status;
+  logged.arguments[0] = of(name);
+  logged.arguments[1] = of(&status);
+  memcpy(data->log, &logged, sizeof logged);
+  memcpy(data->log + sizeof logged, name, sizeof name);
+  memset(data->log + sizeof logged + gateLogged(sizeof name), 0x11, sizeof status);
+  data->mode = AIRR_GATE_REPLAY;
+  data->log_limit = static_cast<uint32_t>(sizeof logged + gateLogged(sizeof name) + sizeof status);
+  EXPECT_EQ(run(code_, SYS_stat, {of(name), of(&status)}).rax, 0u);
+  EXPECT_EQ(status.st_size, 0x1111111111111111);
+  EXPECT_EQ(data->log_used, data->log_limit);
+  data->log_used = 0;
+  name[3] = '.';  // another name at the same place: for the kernel, and the replayer
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_stat, {of(name), of(&status)}).rax), -ENOENT);
+  EXPECT_EQ(data->log_used, 0u);
+}
+
 TEST_F(GateCall, ASignalThatWaitsIsNotLetInHere) {
   patchPadded();
   sigset_t blocked, former;
@@ -344,7 +435,7 @@ TEST_F(GateCall, AnAddressBehindACounterStaysWhatItWas) {
 
 TEST_F(GateCall, MapsMemoryThatIsNobodysAndNotExecutable) {
   patchPadded();
-  data->protects = 1;
+  data->may = AIRR_GATE_MAY_PROTECT;
   constexpr uint64_t kAnonymous = MAP_PRIVATE | MAP_ANONYMOUS;
   const auto none = static_cast<uint64_t>(-1);
   const auto used = [this] { return std::exchange(data->log_used, 0u); };
@@ -366,9 +457,9 @@ TEST_F(GateCall, MapsMemoryThatIsNobodysAndNotExecutable) {
   EXPECT_EQ(run(code_, SYS_mmap, {shared, 4096, PROT_READ, kAnonymous | MAP_FIXED, none, 0}).rax, shared);
   data->patched_start = at - 4096, data->patched_end = at + 1;
   EXPECT_EQ(run(code_, SYS_munmap, {at, 4096}).rax, 0u);
-  data->protects = 0;
+  data->may = 0;
   EXPECT_EQ(run(code_, SYS_mprotect, {shared, 4096, PROT_NONE}).rax, 0u);
-  data->protects = 1;
+  data->may = AIRR_GATE_MAY_PROTECT;
   EXPECT_EQ(run(code_, SYS_mprotect, {code, 4096, PROT_READ | PROT_EXEC}).rax, 0u);
   EXPECT_EQ(used(), 0u);
   munmap(reinterpret_cast<void*>(code), 4096);
