@@ -83,18 +83,18 @@ class Finder {
     claimedTo_ = at + kSyscall + behind;
   }
 
-  // What the instructions right before load into eax, if it is a constant.
+  // The constant that the instructions right before seem to load into eax: a guess.
   uint16_t numberBefore() const {
-    if (previous_.empty()) return CallSite::kUnknown;
-    const Decoded& last = previous_.back();
-    const uint8_t* const bytes = elf_.bytes().data() + last.at;
-    if (last.instruction.length == 5 && bytes[0] == 0xb8) {  // mov $number, %eax
-      const auto number = *loadAt<uint32_t>(elf_.bytes(), last.at + 1);
-      return number < CallSite::kCounter ? static_cast<uint16_t>(number) : CallSite::kUnknown;
+    for (auto before = previous_.rbegin(); before != previous_.rend(); ++before) {
+      const uint8_t* const bytes = elf_.bytes().data() + before->at;
+      if (before->instruction.length == 5 && bytes[0] == 0xb8) {  // mov $number, %eax
+        const auto number = *loadAt<uint32_t>(elf_.bytes(), before->at + 1);
+        return number < CallSite::kCounter ? static_cast<uint16_t>(number) : CallSite::kUnknown;
+      }
+      const bool zero = before->instruction.length == 2 && (bytes[0] == 0x31 || bytes[0] == 0x33) && bytes[1] == 0xc0;
+      if (zero) return 0;  // xor %eax, %eax
     }
-    const bool zero =
-        last.instruction.length == 2 && (bytes[0] == 0x31 || bytes[0] == 0x33) && bytes[1] == 0xc0;
-    return zero ? 0 : CallSite::kUnknown;  // xor %eax, %eax
+    return CallSite::kUnknown;
   }
 
   // Decodes from the function's start; true if an instruction `syscall` is met at `at`. previous_

@@ -162,7 +162,7 @@ void Recording::launch() {
                      .encryptTo = options_.encryptTo,
                      .clearMetadata = options_.clearMetadata});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
-    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls5");
+    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls6");
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;

@@ -152,7 +152,7 @@ void Evaluation::invocation(const Argument* arguments, size_t count, const Argum
   // The file decides. A program of many names is what its first argument says.
   const std::string_view name = executable.text.substr(executable.text.rfind('/') + 1);
   const auto found = rules_.programs.find(std::string(name));
-  if (found != rules_.programs.end() && found->second.front()->applets) {
+  if (found != rules_.programs.end() && found->second.front()->spec(rules_).applets) {
     const std::string_view called = arguments[0].text.substr(arguments[0].text.rfind('/') + 1);
     if (called != name) {
       std::vector<Argument> applet(arguments, arguments + count);
@@ -202,16 +202,16 @@ void Evaluation::program(const Argument* arguments, size_t count, const Context&
     known(found->second, arguments, count, context);
     return;
   }
-  for (const auto& [glob, spec] : rules_.programGlobs) {
+  for (const auto& [glob, program] : rules_.programGlobs) {
     if (!glob->full(base)) continue;
-    known({spec}, arguments, count, context);
+    known({program}, arguments, count, context);
     return;
   }
   add({Class::kUnknown}, "unknown-program", name.text);
   mentions(arguments + 1, count - 1);
 }
 
-void Evaluation::known(const std::vector<const Spec*>& specs, const Argument* arguments,
+void Evaluation::known(const std::vector<const Program*>& programs, const Argument* arguments,
                        size_t count, const Context& context) {
   if (count == 2 && std::find(rules_.information.begin(), rules_.information.end(),
                               arguments[1].text) != rules_.information.end()) {
@@ -220,7 +220,7 @@ void Evaluation::known(const std::vector<const Spec*>& specs, const Argument* ar
   }
   ++depth_;
   const std::string called(clipped(arguments[0].text));
-  for (const Spec* spec : specs) evaluate(*spec, called, arguments + 1, count - 1, context);
+  for (const Program* each : programs) evaluate(each->spec(rules_), called, arguments + 1, count - 1, context);
   --depth_;
   words(arguments + 1, count - 1);
 }

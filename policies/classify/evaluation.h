@@ -37,7 +37,7 @@ class Evaluation {
  private:
   struct Roles;  // what the arguments of one program are
 
-  void known(const std::vector<const Spec*>& specs, const Argument* arguments, size_t count,
+  void known(const std::vector<const Program*>& programs, const Argument* arguments, size_t count,
              const Context& context);
   // `called`: the program, and subcommands, as the invocation names them.
   void evaluate(const Spec& spec, const std::string& called, const Argument* arguments,

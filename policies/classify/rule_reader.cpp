@@ -22,13 +22,18 @@ std::vector<std::string> split(std::string_view text, char separator) {
 
 bool isGlob(std::string_view text) { return text.find_first_of("*?[{") != std::string_view::npos; }
 
-class Reader {
+// Of a program's languages that are read by patterns.
+void resolveLanguages(const RuleSet& rules, std::vector<std::unique_ptr<Spec>>& specs);
+
+}  // namespace
+
+class RuleReader {
  public:
-  Reader(RuleSet& rules, const Source& source, bool proven)
+  RuleReader(RuleSet& rules, const Source& source, bool proven)
       : rules_(rules), source_(source), proven_(proven) {}
 
   void file(std::vector<std::pair<std::string, size_t>>& filePatterns) {
-    const YamlNode root = source_.packed.empty() ? parseYaml(source_) : unpackYaml(source_.packed);
+    const YamlNode root = source_.packed.empty() ? parseYaml(source_) : unpackFile(source_.packed);
     auto listOf = [&](auto&& item) {
       return [&, item](const YamlNode& node) {
         for (const YamlNode& each : list(node)) item(each);
@@ -53,6 +58,16 @@ class Reader {
                {"processes",
                 listOf([&](const YamlNode& node) { actionRule(node, rules_.processes); })},
            });
+  }
+
+  // What a built-in file says of one program.
+  static void read(const Program& program, const RuleSet& rules) {
+    const Source source{"built in", {}, program.packed_};
+    RuleSet none;
+    RuleReader reader(none, source, /*proven=*/true);
+    reader.specs_ = &program.specs_;
+    reader.spec(unpackYaml(program.packed_), program.id(), nullptr);
+    resolveLanguages(rules, program.specs_);
   }
 
   // Names of languages used, with where, to be resolved when all files are read.
@@ -226,16 +241,29 @@ class Reader {
 
   // --- programs ---
 
+  // All but what is said of the programs.
+  static YamlNode unpackFile(std::string_view packed) {
+    YamlNode root = unpackYaml(packed, 1);
+    for (size_t i = 0; i < root.keys.size(); ++i)
+      root.items[i] = unpackYaml(root.items[i].packed, root.keys[i].text == "programs" ? 1 : kAllLevels);
+    return root;
+  }
+
   void programs(const YamlNode& node) {
     if (node.kind != Kind::kMap) fail(node, "programs are a map of names and rules");
     for (const auto& [key, value] : node.entries()) {
-      const Spec* added = spec(value, split(key.text, '|').front(), nullptr);
+      rules_.all.push_back(std::make_unique<Program>(split(key.text, '|').front(), value.packed));
+      const Program& added = *rules_.all.back();
+      if (value.packed.empty()) {
+        specs_ = &added.specs_;
+        spec(value, added.id(), nullptr);
+      }
       for (const std::string& name : names(key, value)) {
         if (name.empty()) fail(key, "a program's name is empty");
         if (isGlob(name)) {
-          rules_.programGlobs.emplace_back(std::make_unique<Regex>(globRegex(name)), added);
+          rules_.programGlobs.emplace_back(std::make_unique<Regex>(globRegex(name)), &added);
         } else {
-          rules_.programs[name].push_back(added);
+          rules_.programs[name].push_back(&added);
         }
       }
     }
@@ -244,15 +272,16 @@ class Reader {
   // The alternatives of the key, and what `names` adds.
   std::vector<std::string> names(const YamlNode& key, const YamlNode& value) const {
     std::vector<std::string> result = split(key.text, '|');
-    for (const auto& [field, list] : value.entries()) {
-      if (field.text == "names") append(result, list);
+    const YamlNode unpacked = value.packed.empty() ? YamlNode() : unpackYaml(value.packed, 1);
+    for (const auto& [field, list] : (value.packed.empty() ? value : unpacked).entries()) {
+      if (field.text == "names") append(result, list.packed.empty() ? list : unpackYaml(list.packed));
     }
     return result;
   }
 
   const Spec* spec(const YamlNode& node, const std::string& id, const Spec* parent) {
-    rules_.specs.push_back(std::make_unique<Spec>());
-    Spec& spec = *rules_.specs.back();
+    specs_->push_back(std::make_unique<Spec>());
+    Spec& spec = *specs_->back();
     spec.id = spec.base.id = id;
     if (node.kind != Kind::kMap) {
       spec.base.classes = classes(node);
@@ -632,23 +661,29 @@ class Reader {
   RuleSet& rules_;
   const Source& source_;
   bool proven_;
+  std::vector<std::unique_ptr<Spec>>* specs_ = nullptr;  // where those of the program at hand go
   std::vector<Use> uses_;
 };
+
+namespace {
 
 const Language* resolve(const RuleSet& rules, const std::string& name) {
   const auto found = rules.languages.find(name);
   return found == rules.languages.end() ? nullptr : found->second.get();
 }
 
-void resolveLanguages(RuleSet& rules) {
+void resolveLanguages(const RuleSet& rules, std::vector<std::unique_ptr<Spec>>& specs) {
   auto resolveRuns = [&](Rule& rule) {
     for (Run& run : rule.runs) run.language = resolve(rules, run.languageName);
   };
-  for (const auto& spec : rules.specs) {
+  for (const auto& spec : specs) {
     resolveRuns(spec->base);
     for (Rule& rule : spec->rules) resolveRuns(rule);
     for (Rule& rule : spec->first) resolveRuns(rule);
   }
+}
+
+void resolveLanguages(RuleSet& rules) {
   for (auto& [name, language] : rules.languages) {
     for (auto* patterns : {&language->rules, &language->first}) {
       for (Language::Pattern& pattern : *patterns) pattern.runs = resolve(rules, pattern.runsName);
@@ -659,16 +694,27 @@ void resolveLanguages(RuleSet& rules) {
 
 }  // namespace
 
+const Spec& Program::spec(const RuleSet& rules) const {
+  std::call_once(once_, [&] {
+    if (packed_.empty()) {
+      resolveLanguages(rules, specs_);
+    } else {
+      RuleReader::read(*this, rules);
+    }
+  });
+  return *specs_.front();
+}
+
 std::unique_ptr<const RuleSet> loadRules(const std::vector<Source>& files, size_t proven) {
   auto rules = std::make_unique<RuleSet>();
   std::vector<std::pair<std::string, size_t>> filePatterns;
-  std::vector<Reader> readers;
+  std::vector<RuleReader> readers;
   readers.reserve(files.size());
   for (const Source& file : files) {
     readers.emplace_back(*rules, file, readers.size() < proven).file(filePatterns);
   }
-  for (const Reader& reader : readers) {
-    for (const Reader::Use& use : reader.uses()) {
+  for (const RuleReader& reader : readers) {
+    for (const RuleReader::Use& use : reader.uses()) {
       if (use.name == "command" || use.name == "shell" || rules->languages.contains(use.name))
         continue;
       std::vector<std::string_view> known = {"command", "shell"};

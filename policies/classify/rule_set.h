@@ -1,7 +1,7 @@
 // Rules of classification as they are in memory; docs/classification.md explains the language.
 //
 // A RuleSet owns all that its rules need. It is built once, from rule files, and then only read,
-// from any thread. loadRules() throws Error (kFailure) that begins with file:line:column.
+// from any thread; but what is built into airr of a program is read when the program is first met. loadRules() throws Error (kFailure) that begins with file:line:column.
 #pragma once
 
 #include <re2/re2.h>
@@ -9,10 +9,12 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "policies/classify/classes.h"
@@ -141,10 +143,27 @@ struct ActionRule {
   ClassSet classes;
 };
 
+struct RuleSet;
+
+// What one rule file says of a program.
+class Program {
+ public:
+  Program(std::string id, std::string_view packed) : id_(std::move(id)), packed_(packed) {}
+  const std::string& id() const { return id_; }
+  const Spec& spec(const RuleSet&) const;
+
+ private:
+  friend class RuleReader;
+  std::string id_;
+  std::string_view packed_;  // its tree, if it is built in
+  mutable std::once_flag once_;
+  mutable std::vector<std::unique_ptr<Spec>> specs_;  // its own comes first, then its subcommands'
+};
+
 struct RuleSet {
-  std::vector<std::unique_ptr<Spec>> specs;
-  std::unordered_map<std::string, std::vector<const Spec*>> programs;
-  std::vector<std::pair<std::unique_ptr<Regex>, const Spec*>> programGlobs;
+  std::vector<std::unique_ptr<Program>> all;
+  std::unordered_map<std::string, std::vector<const Program*>> programs;
+  std::vector<std::pair<std::unique_ptr<Regex>, const Program*>> programGlobs;
   std::map<std::string, std::unique_ptr<Language>> languages;
   std::vector<std::string> systemDirectories;  // programs in them are known by their names
   std::vector<std::string> alsoByName;         // directories elsewhere whose programs are, too

@@ -167,8 +167,8 @@ void packNumber(std::string& bytes, size_t value) {
   bytes += static_cast<char>(value);
 }
 
-void pack(std::string& bytes, const YamlNode& node) {
-  bytes += static_cast<char>(node.kind);
+void pack(std::string& to, const YamlNode& node) {
+  std::string bytes(1, static_cast<char>(node.kind));
   packNumber(bytes, node.place.line);
   packNumber(bytes, node.place.column);
   packNumber(bytes, node.text.size());
@@ -177,6 +177,8 @@ void pack(std::string& bytes, const YamlNode& node) {
   packNumber(bytes, node.items.size());
   for (const YamlNode& key : node.keys) pack(bytes, key);
   for (const YamlNode& item : node.items) pack(bytes, item);
+  packNumber(to, bytes.size());
+  to += bytes;
 }
 
 size_t unpackNumber(std::string_view& bytes) {
@@ -190,9 +192,17 @@ size_t unpackNumber(std::string_view& bytes) {
   return value;
 }
 
-void unpack(std::string_view& bytes, YamlNode& node) {
+void unpack(std::string_view& from, YamlNode& node, unsigned levels) {
+  const std::string_view whole = from;
+  const size_t length = unpackNumber(from);
+  std::string_view bytes = from.substr(0, length);
+  from.remove_prefix(bytes.size());
   if (bytes.empty()) return;
   node.kind = static_cast<YamlNode::Kind>(bytes.front());
+  if (levels == 0) {
+    node.packed = whole.substr(0, whole.size() - from.size());
+    return;
+  }
   bytes.remove_prefix(1);
   node.place.line = static_cast<unsigned>(unpackNumber(bytes));
   node.place.column = static_cast<unsigned>(unpackNumber(bytes));
@@ -201,8 +211,8 @@ void unpack(std::string_view& bytes, YamlNode& node) {
   bytes.remove_prefix(node.text.size());
   node.keys.resize(unpackNumber(bytes));
   node.items.resize(unpackNumber(bytes));
-  for (YamlNode& key : node.keys) unpack(bytes, key);
-  for (YamlNode& item : node.items) unpack(bytes, item);
+  for (YamlNode& key : node.keys) unpack(bytes, key, levels);
+  for (YamlNode& item : node.items) unpack(bytes, item, levels - 1);
 }
 
 }  // namespace
@@ -213,9 +223,9 @@ std::string packYaml(const YamlNode& node) {
   return bytes;
 }
 
-YamlNode unpackYaml(std::string_view packed) {
+YamlNode unpackYaml(std::string_view packed, unsigned levels) {
   YamlNode root;
-  unpack(packed, root);
+  unpack(packed, root, levels);
   return root;
 }
 

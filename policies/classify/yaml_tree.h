@@ -29,6 +29,7 @@ struct YamlNode {
   std::string text;             // kScalar
   std::vector<YamlNode> keys;   // kMap: scalars
   std::vector<YamlNode> items;  // kList; kMap: the values, in the order of the keys
+  std::string_view packed;      // not unpacked yet: all but the kind is missing (unpackYaml())
 
   std::vector<std::pair<const YamlNode&, const YamlNode&>> entries() const;  // kMap
 };
@@ -45,9 +46,10 @@ struct Source {
 YamlNode parseYaml(const Source& source);
 
 // A tree as bytes, for files that are part of the program: yaml-cpp takes 20 ms for them. Trusted
-// data.
+// data. What lies deeper than `levels` stays packed, and refers to the bytes.
+inline constexpr unsigned kAllLevels = UINT32_MAX;
 std::string packYaml(const YamlNode& node);
-YamlNode unpackYaml(std::string_view packed);
+YamlNode unpackYaml(std::string_view packed, unsigned levels = kAllLevels);
 
 // The candidate that is nearest to `word` by edit distance; empty if none is near.
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);

@@ -60,7 +60,7 @@ enum {
   kHere = -100,  // AT_FDCWD
   kEmptyPath = 0x1000,
   kStatFlags = 0x900,    // AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT
-  kStatxFlags = 0x6900,  // and AT_STATX_SYNC_TYPE
+  kStatxFlags = 0x7900,  // and AT_STATX_SYNC_TYPE, AT_EMPTY_PATH
   kStatxSync = 0x6000,   // not both of its bits
   kAccessFlags = 0x300,  // AT_SYMLINK_NOFOLLOW, AT_EACCESS
   kAccessModes = 7,
@@ -100,6 +100,7 @@ struct shape {
   uint64_t out, out_size;  // at most
   int out_is_result;       // as many bytes as the result says
   int is_name;             // `in` is a text, of in_size bytes at most
+  int is_descriptor;       // of none, as is to be seen: the call is about its descriptor
   int arguments;           // as many as the call takes
   uint32_t made_as;        // the number that the gate uses
   int answered;            // here, without the kernel, as the mediator would
@@ -129,7 +130,8 @@ static int above_gate(uint64_t start, uint64_t size) {
 static int look_up(const struct airr_gate_data* data, struct shape* shape, uint64_t directory, uint64_t name,
                    uint64_t out, uint64_t out_size) {
   if (data->mode == AIRR_GATE_RECORD && (data->may & AIRR_GATE_MAY_LOOK_UP) == 0) return 0;
-  if ((int32_t)directory != kHere && !known(data, directory, AIRR_GATE_FILE_DIRECTORY)) return 0;
+  if (!shape->is_descriptor && (int32_t)directory != kHere && !known(data, directory, AIRR_GATE_FILE_DIRECTORY))
+    return 0;
   if (name < 4096 || (name >= out && name < out + out_size)) return 0;
   shape->is_name = 1;
   shape->in = name, shape->in_size = AIRR_GATE_NAME_SIZE;
@@ -147,7 +149,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
                     struct shape* shape) {
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
-  shape->out_is_result = shape->answered = shape->is_name = 0;
+  shape->out_is_result = shape->answered = shape->is_name = shape->is_descriptor = 0;
   shape->arguments = 3;
   shape->made_as = (uint32_t)call->number;
   switch (call->number) {
@@ -190,6 +192,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       return a[3] - 1 < kMostRead && look_up(data, shape, a[0], a[1], a[2], a[3]);
     case kStatx:
       shape->arguments = 5;
+      shape->is_descriptor = ((uint32_t)a[2] & kEmptyPath) != 0;
       return ((uint32_t)a[2] & ~(uint32_t)kStatxFlags) == 0 && (a[2] & kStatxSync) != kStatxSync && (int32_t)a[3] >= 0 &&
              look_up(data, shape, a[0], a[1], a[4], kStatxSize);
     case kNewfstatat:
@@ -379,7 +382,9 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   // What it read is compared in replay whether it succeeded or not.
   if (shape->is_name) {
     // Nothing has changed: it can be made once more, in the open.
-    if (!has_read_name(result) || (in == 0 && (in = copy_name(at, (const char*)shape->in)) == 0)) return 0;
+    if (!has_read_name(result) || (in == 0 && (in = copy_name(at, (const char*)shape->in)) == 0) ||
+        (shape->is_descriptor && in != 1))
+      return 0;
   } else {
     in = result == -kBadAddress ? 0 : shape->in_size;
     copy(at, (const void*)shape->in, in);

@@ -221,7 +221,15 @@ TEST(ClassifyRules, TheBuiltInFilesAreWhatIsBuiltIn) {
   }
   EXPECT_GT(files.size(), 5u);
   const auto rules = loadRules(files);
-  for (const auto& [glob, spec] : rules->programGlobs) EXPECT_TRUE(glob->get().ok()) << spec->id;
+  for (const auto& [glob, program] : rules->programGlobs) EXPECT_TRUE(glob->get().ok()) << program->id();
+}
+
+// Of a program they are read when it is first met: here, all of them.
+TEST(ClassifyRules, WhatIsBuiltInOfEveryProgramCanBeRead) {
+  const std::vector<Source> files = builtinRules();
+  const auto rules = loadRules(files, files.size());
+  EXPECT_GT(rules->all.size(), 100u);
+  for (const auto& program : rules->all) EXPECT_EQ(program->spec(*rules).id, program->id());
 }
 
 TEST(ClassifyRules, UsersExtendThem) {

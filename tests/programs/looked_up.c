@@ -39,6 +39,8 @@ static void look_up(int directory, const char* name) {
   mix_status(&status);
   took(statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &extended));
   mix(extended.stx_size + extended.stx_mode);
+  took(statx(directory, name, AT_EMPTY_PATH, STATX_BASIC_STATS, &extended));
+  mix(extended.stx_size + extended.stx_mode);
   took(faccessat(directory, name, R_OK, 0));
   took(faccessat(directory, name, X_OK, AT_EACCESS));
   const ssize_t n = readlinkat(directory, name, target, sizeof target);
@@ -75,6 +77,7 @@ static void all(void) {
     const int directory = open("sub", O_RDONLY | O_DIRECTORY);
     CHECK(directory >= 0);
     look_up(directory, "inner");
+    look_up(directory, "");
     look_up(directory, "../file");
     look_up(directory, "/etc");
     const int copy = fcntl(directory, F_DUPFD_CLOEXEC, 100);
