@@ -23,7 +23,7 @@ struct RecordOptions {
   std::string witness;               // file or URL (recorder/witness.h), or empty
   std::vector<Recipient> encryptTo;  // who may read the trace; empty: anyone
   bool clearMetadata = false;        // but what calls were made, and what was decided
-  bool pin = true;                   // all tracees and the mediator on one core
+  bool pin = true;                   // tracees are placed: on the mediator's core, or away from it
   std::optional<unsigned> core;      // that one; else the one that it starts on
   std::string policyName;            // as it was given: a stock policy's, or a file
   policies::Policy policy;           // loaded with `bindings`

@@ -33,6 +33,15 @@ namespace airr {
 
 struct Task;
 
+// How much a domain's tasks compute, and where (recording_placement.cpp).
+struct DomainLoad {
+  pid_t process = 0;             // that ran last
+  uint32_t stops = 0;            // since the last tick
+  pid_t sampled = 0;             // the process whose processor time this is, as of then
+  std::chrono::nanoseconds time{};
+  bool elsewhere = false;        // not on the mediator's core
+};
+
 // A baton domain: the tasks that share writable memory. One of them at a time runs user code.
 //
 // The rule that makes replay exact: a task gives the baton up only when its position is on record,
@@ -42,6 +51,7 @@ struct Domain {
   std::deque<Task*> ready;
   SteadyTime turnStart{};
   uint32_t tasks = 0;
+  DomainLoad load;
 };
 
 // An instruction that was replaced by int3.

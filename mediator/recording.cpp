@@ -100,10 +100,7 @@ void Recording::launch() {
   const std::vector<uint8_t> sessionId = randomBytes(16);
   coverTrees(sessionId);
   counterTraps_ = trapOwnCounter();
-  if (options_.pin) {
-    affinity_ = currentAffinity();
-    pinToCore(options_.core);
-  }
+  if (options_.pin) pinSession();
   if (!options_.shimPath.empty() && !policies::letsLoad(policy, realPath(options_.shimPath))) {
     fprintf(stderr, "airr: policy '%s' lets no program load %s: recording without the shim\n",
             policy.name().c_str(), options_.shimPath.c_str());
@@ -253,6 +250,7 @@ void Recording::loop() {
 // notified, waitpid alone does, at half the cost. Else SIGCHLD tells poll of a stop: blocked, pending
 // from the first stop on, and taken back only when there seems to be no stop any more.
 bool Recording::awaitEvent() {
+  if (gTick) onInterruption();  // it may have come while no wait was there to be interrupted
   if (!notifier_ || !anyRuns()) {
     stopsMayWait_ = true;
     return takeStop(0);
@@ -320,6 +318,7 @@ void Recording::onInterruption() {
   if (!gTick) return;
   gTick = 0;
   onTick();
+  placeDomains();
 }
 
 // A stop of a task that no clone event has announced yet: the child can be faster than its parent.
@@ -333,6 +332,7 @@ void Recording::adopt(Tid tid, int status) {
 
 void Recording::dispatch(Task& task, const Stop& stop) {
   now_ = steadyNow();
+  if (task.space) ++task.space->domain->load.stops;
   try {
     handleStop(task, stop);
   } catch (const TraceeGone&) {
@@ -396,6 +396,7 @@ void Recording::setPosition(Task& task) {
 void Recording::resumeUser(Task& task) {
   task.state = TaskState::kRunning;
   task.runningSince = now_;
+  task.space->domain->load.process = raw(task.process->pid);
   task.forceRequested = false;
   task.tracee.resume(Resume::kContinue);
 }

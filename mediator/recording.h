@@ -60,6 +60,12 @@ class Recording {
   void setPosition(Task&);
   void resumeUser(Task&);
 
+  // recording_placement.cpp: on which cores tasks run
+  void pinSession();
+  void placeDomains();
+  void place(Domain&, bool elsewhere);
+  void place(const Task&) const;
+
   // recording_gate.cpp: the gate's log, and the sites that are led into it
   void drainGate(Task&, bool toLastCall = false);
   bool drainCalls(Task&, uint32_t used, uint32_t readings, uint32_t& written);
@@ -315,6 +321,10 @@ class Recording {
   bool oneStream_ = false;  // output and error are the same file
   uint64_t forcedCounts_[3] = {};
   std::vector<uint64_t> affinity_;   // the mask that tracees see when pinned
+  // Of the mediator's core, and of the others; empty: tasks are not placed.
+  std::vector<uint64_t> home_, elsewhere_;
+  SteadyTime placedAt_{};
+  std::chrono::nanoseconds ownTime_{};  // of the mediator's own thread, at the last tick
 };
 
 }  // namespace airr

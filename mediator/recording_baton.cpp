@@ -154,6 +154,8 @@ void Recording::merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from
   for (Task* task : from->ready) into->ready.push_back(task);
   from->ready.clear();
   from->holder = nullptr;
+  if (from->load.elsewhere != into->load.elsewhere)
+    for (const Task* task : moved) place(*task);
   if (waiting == nullptr) return;
   if (into->holder == nullptr) {
     into->holder = waiting;

@@ -224,6 +224,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
       space->domain = task.space->domain;
     }
     joinSpace(child, space);
+    if (task.space->domain->load.elsewhere) place(child);
   }
   child.signalMask = task.signalMask;
   child.affinity = task.affinity;
@@ -307,10 +308,12 @@ void Recording::onExec(Task& reported, const Stop& stop) {
 
   auto space = std::make_shared<AddressSpace>();
   space->denyWriteExecute = task->space->inheritedDenial();
+  const bool wasElsewhere = task->space->domain->load.elsewhere;
   leaveSpace(*task);
   space->domain = std::make_shared<Domain>();
   domains_.push_back(space->domain);
   joinSpace(*task, space);
+  if (wasElsewhere) place(*task);
   space->domain->holder = task;
   space->domain->turnStart = now_;
   auto actions = std::make_shared<SignalActions>();
