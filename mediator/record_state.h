@@ -101,6 +101,7 @@ struct SiteState {
   std::set<uint64_t> unpatchable;                 // the same; or patched already
   bool logsCalls = false;                         // something was patched
   bool callsAllowed = false;                      // the gate may make calls
+  uint32_t may = 0;                               // AIRR_GATE_MAY_*, as the gate has it
   uint64_t patchedStart = UINT64_MAX, patchedEnd = 0;  // what the sites and their jumps lie between
 };
 

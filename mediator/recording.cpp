@@ -240,6 +240,12 @@ void Recording::loop() {
   while (!tasks_.empty()) {
     schedule();
     graves_.clear();
+    if (!missed_.empty()) {
+      const auto [tid, stop] = missed_.front();
+      missed_.pop_front();
+      if (Task* task = findTask(tid)) dispatch(*task, stop);
+      continue;
+    }
     if (tasks_.empty() || !awaitEvent()) break;
   }
 }
@@ -335,10 +341,16 @@ void Recording::dispatch(Task& task, const Stop& stop) {
   if (task.space) ++task.space->domain->load.stops;
   try {
     handleStop(task, stop);
-  } catch (const TraceeGone&) {
+  } catch (const TraceeGone& gone) {
     // SIGKILL came between the stop and a request; the end is reported next.
     if (stop.kind == Stop::Kind::kEnded) throw;
+    noteGone(gone);
   }
+}
+
+// An end that was reported to who waited for something else.
+void Recording::noteGone(const TraceeGone& gone) {
+  if (gone.last) missed_.emplace_back(gone.tid, *gone.last);
 }
 
 void Recording::handleStop(Task& task, const Stop& stop) {

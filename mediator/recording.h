@@ -50,6 +50,7 @@ class Recording {
   bool anyRuns() const;
   void onInterruption();
   void dispatch(Task&, const Stop&);
+  void noteGone(const TraceeGone&);
   void handleStop(Task&, const Stop&);
   void adopt(Tid, int status);
   void forwardSignals();
@@ -73,9 +74,11 @@ class Recording {
   bool noteGateCall(Task&, const airr_gate_entry&, std::span<const uint8_t> in, std::span<const uint8_t> out);
   void armGate(Task&, bool armed);
   void allowGateCalls(Task&, bool allowed);
-  bool mayUseGate(const Task&) const;
+  void allowInGate(Task&, uint32_t what, bool allowed);
+  bool isAlone(const Task&) const;
   void noteGateFile(Task&, int fd, uint8_t what, bool tell);
   void noteGateDuplicate(Task&, int fd, int copy);
+  void forgetAllGateFiles(Task&);
   void noteOpenFile(Task&, int fd);
   bool gateMakes(uint64_t number) const;
   std::string gateLookedUp(Task&, std::span<const uint8_t> text);
@@ -292,6 +295,7 @@ class Recording {
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
   bool gateLooksUp_ = false;     // the gate may make kGateLookups
+  std::deque<std::pair<Tid, Stop>> missed_;  // ends that were reported to who waited for something else
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;
   Tid root_{};

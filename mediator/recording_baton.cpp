@@ -113,8 +113,9 @@ void Recording::schedule() {
       try {
         askForYield(*next, false);
         grant(*next);
-      } catch (const TraceeGone&) {
+      } catch (const TraceeGone& gone) {
         // Killed while it waited; its end is reported next and frees the baton.
+        noteGone(gone);
       }
     }
   }

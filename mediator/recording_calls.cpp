@@ -110,7 +110,8 @@ void Recording::enterCall(Task& task) {
   drainGate(task);
   task.call = task.entry.call;
   forgetClosedFiles(task);
-  allowGateCalls(task, mayUseGate(task));
+  allowGateCalls(task, task.stash.empty());
+  allowInGate(task, AIRR_GATE_MAY_USE_FILES, isAlone(task));
   task.model = nullptr;
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;

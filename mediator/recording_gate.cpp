@@ -300,9 +300,8 @@ int64_t Recording::readKernelClock(Task& task, const syscalls::Call& call) {
   return task.tracee.write({call.arguments[1]}, &now, sizeof now) ? 0 : -EFAULT;
 }
 
-// Whether the gate may make calls, or all of them stop. The log and what is known of descriptors
-// are the address space's, so there must be one process in it; and a signal that waits for a
-// recorded position, or others that wait for their turn, need a stop.
+// Whether the gate may make calls, or all of them stop: a signal that waits for a recorded position, or others
+// that wait for their turn, need a stop.
 void Recording::allowGateCalls(Task& task, bool allowed) {
   AddressSpace& space = *task.space;
   if (!space.sites.logsCalls || space.sites.callsAllowed == allowed) return;
@@ -311,9 +310,17 @@ void Recording::allowGateCalls(Task& task, bool allowed) {
   space.sites.callsAllowed = allowed;
 }
 
-bool Recording::mayUseGate(const Task& task) const {
-  return task.stash.empty() && !task.process->sharesFiles &&
-         task.space->users == task.process->liveTasks;
+// `what`: one of AIRR_GATE_MAY_*.
+void Recording::allowInGate(Task& task, uint32_t what, bool allowed) {
+  uint32_t& now = task.space->sites.may;
+  const uint32_t may = allowed ? now | what : now & ~what;
+  if (may == now || !task.tracee.write(gateData(offsetof(airr_gate_data, may)), &may, sizeof may)) return;
+  now = may;
+}
+
+// Whether no other process has its memory, where the gate has what it knows of descriptors, or its descriptors.
+bool Recording::isAlone(const Task& task) const {
+  return !task.process->sharesFiles && task.space->users == task.process->liveTasks;
 }
 
 // What the gate may know of a descriptor (AIRR_GATE_FILE_*). `tell`: it does not know yet.
@@ -334,6 +341,14 @@ void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
                       sizeof what);
 }
 
+// A process that was made by one whose memory others have too: what is known in there may be of their descriptors.
+void Recording::forgetAllGateFiles(Task& task) {
+  task.process->gateFiles.clear();
+  task.process->gateDirectories.clear();
+  static constexpr uint8_t kNothing[AIRR_GATE_FILES] = {};
+  task.tracee.write(gateData(offsetof(airr_gate_data, files)), kNothing, sizeof kNothing);
+}
+
 // `copy` is a new descriptor of what `fd` is.
 void Recording::noteGateDuplicate(Task& task, int fd, int copy) {
   Process& process = *task.process;
@@ -345,7 +360,7 @@ void Recording::noteGateDuplicate(Task& task, int fd, int copy) {
 }
 
 void Recording::noteOpenFile(Task& task, int fd) {
-  if (!task.space->sites.logsCalls || !mayUseGate(task)) return;
+  if (!task.space->sites.logsCalls || !isAlone(task)) return;
   const OpenFile* file = task.process->files.known(fd);
   if (file == nullptr) return;
   // What decisions rest on is not taken from the gate's log, which its task can write.
@@ -438,7 +453,7 @@ void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start,
 // have made. No other task may be inside a call of that site: if the kernel restarted it, it would
 // go back to what is no `syscall` any more.
 void Recording::patchSite(Task& task) {
-  if (!gateMakes(task.call.number) || !mayUseGate(task)) return;
+  if (!gateMakes(task.call.number) || !task.stash.empty() || !isAlone(task)) return;
   AddressSpace& space = *task.space;
   const uint64_t behind = task.entry.instruction;
   if (isInGate(behind)) return;
@@ -493,7 +508,7 @@ bool Recording::leadSite(Task& task, const CallSite& site, uint64_t start, uint6
 // two of those that could: there each use would be a stop.
 void Recording::leadUsedSites(Task& task, uint64_t start) {
   const auto program = task.space->sites.programs.find(start);
-  if (program == task.space->sites.programs.end() || !mayUseGate(task)) return;
+  if (program == task.space->sites.programs.end() || !task.stash.empty() || !isAlone(task)) return;
   const auto& [end, offset, sites] = program->second;
   const auto used = siteUses_.find(sites);
   if (used == siteUses_.end()) return;

@@ -313,8 +313,7 @@ void Recording::patchGenerated(Task& task, uint64_t start, uint64_t end,
       if (!task.tracee.forceWrite(address, &kInt3, 1)) throw TraceeGone{task.tracee.tid()};
       TrapSite site = trapSiteOf(found);
       site.generated = true;
-      const uint32_t may = gateLooksUp_ ? AIRR_GATE_MAY_LOOK_UP : 0;  // and not protect: restoreGenerated()
-      task.tracee.write(gateData(offsetof(airr_gate_data, may)), &may, sizeof may);
+      allowInGate(task, AIRR_GATE_MAY_PROTECT, false);  // restoreGenerated()
       site.original = code[found.offset];
       task.space->trapSites[address.value] = site;
       changed.insert(address.value);

@@ -201,7 +201,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
                                                   : std::make_shared<SignalActions>(*task.actions);
   if (sharesMemory) {
     joinSpace(child, task.space);
-    if ((request.flags & CLONE_THREAD) == 0) allowGateCalls(task, false);
+    if ((request.flags & CLONE_THREAD) == 0) allowInGate(task, AIRR_GATE_MAY_USE_FILES, false);
   } else {
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
@@ -224,6 +224,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
       space->domain = task.space->domain;
     }
     joinSpace(child, space);
+    if (!isAlone(task)) forgetAllGateFiles(child);
     if (task.space->domain->load.elsewhere) place(child);
   }
   child.signalMask = task.signalMask;
@@ -407,7 +408,8 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
-  data.may = AIRR_GATE_MAY_PROTECT | (gateLooksUp_ ? AIRR_GATE_MAY_LOOK_UP : 0);
+  space.sites.may = AIRR_GATE_MAY_PROTECT | AIRR_GATE_MAY_USE_FILES | (gateLooksUp_ ? AIRR_GATE_MAY_LOOK_UP : 0);
+  data.may = space.sites.may;
   data.kernel_clock = readsClock ? vdso + vdsoClockOffset() : 0;
   if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, files)))
     throw TraceeGone{tracee.tid()};
@@ -531,6 +533,8 @@ void Recording::startExit(Task& task) {
 }
 
 void Recording::onExitStop(Task& task, const Stop& stop) {
+  // Killed: what its gate logged is not to become another's.
+  if (task.state == TaskState::kRunning && task.space && task.space->users > 1) drainGate(task);
   task.exitStatus = static_cast<int>(stop.message);
   task.exitWords = task.space ? robustWords(task.tracee, task.robustList) : std::vector<uint64_t>();
   if (task.space && task.clearChildTid != 0 && task.space->users > 1)

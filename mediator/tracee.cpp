@@ -111,7 +111,7 @@ void Tracee::stopAtCall(Address at) {
   std::vector<int> postponed;
   auto waitFor = [&](Stop::Kind wanted) {
     for (Stop stop = wait(); stop.kind != wanted; stop = wait()) {
-      if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tid_};
+      if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tid_, stop};
       if (stop.kind == Stop::Kind::kSignal) postponed.push_back(stop.signal);
       resume(Resume::kContinue);
     }
@@ -437,7 +437,7 @@ int64_t Tracee::inject(Address at, uint64_t number, std::initializer_list<uint64
       resume(how);
       Stop stop = wait();
       if (stop.kind == wanted) return;
-      if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tid_};
+      if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tid_, stop};
       if (stop.kind == Stop::Kind::kSignal) postponed.push_back(stop.signal);
     }
   };

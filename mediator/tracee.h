@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <span>
 #include <vector>
@@ -29,11 +30,6 @@
 namespace airr {
 
 using Registers = user_regs_struct;
-
-// The task died under a request. Its exit is still reported by wait.
-struct TraceeGone {
-  Tid tid;
-};
 
 struct Stop {
   enum class Kind {
@@ -53,6 +49,13 @@ struct Stop {
   int signal = 0;
   uint64_t message = 0;
   bool vfork = false;
+};
+
+// The task died under a request. Its exit is still reported by wait; or `last` is the report, taken while waiting
+// for something else, which is still to be handled.
+struct TraceeGone {
+  Tid tid;
+  std::optional<Stop> last;
 };
 
 enum class Resume {

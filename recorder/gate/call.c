@@ -108,9 +108,14 @@ struct shape {
 };
 
 // In replay the log alone says what was known.
+static int allowed(const struct airr_gate_data* data, uint32_t what) {
+  return data->mode == AIRR_GATE_REPLAY || (data->may & what) != 0;
+}
+
 static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
   return data->mode == AIRR_GATE_REPLAY ||
-         ((uint32_t)fd < AIRR_GATE_FILES && (data->files[(uint32_t)fd] & what) != 0);
+         ((uint32_t)fd < AIRR_GATE_FILES && (data->files[(uint32_t)fd] & what) != 0 &&
+          allowed(data, AIRR_GATE_MAY_USE_FILES));
 }
 
 static int duplicates(const struct call* call) {
@@ -129,7 +134,7 @@ static int above_gate(uint64_t start, uint64_t size) {
 
 static int look_up(const struct airr_gate_data* data, struct shape* shape, uint64_t directory, uint64_t name,
                    uint64_t out, uint64_t out_size) {
-  if (data->mode == AIRR_GATE_RECORD && (data->may & AIRR_GATE_MAY_LOOK_UP) == 0) return 0;
+  if (!allowed(data, AIRR_GATE_MAY_LOOK_UP)) return 0;
   if (!shape->is_descriptor && (int32_t)directory != kHere && !known(data, directory, AIRR_GATE_FILE_DIRECTORY))
     return 0;
   if (name < 4096 || (name >= out && name < out + out_size)) return 0;
@@ -165,7 +170,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       return 1;
     case kClose:
       shape->arguments = 1;
-      return (uint32_t)a[0] < AIRR_GATE_FILES &&
+      return (uint32_t)a[0] < AIRR_GATE_FILES && allowed(data, AIRR_GATE_MAY_USE_FILES) &&
              (data->mode == AIRR_GATE_REPLAY || !known(data, a[0], AIRR_GATE_FILE_STOP));
     case kFstat:
       shape->arguments = 2;
@@ -226,7 +231,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->out = a[2], shape->out_size = kTermiosSize;
       return 1;
     case kFcntl:
-      if (duplicates(call)) return (uint32_t)a[0] < AIRR_GATE_FILES;
+      if (duplicates(call)) return (uint32_t)a[0] < AIRR_GATE_FILES && allowed(data, AIRR_GATE_MAY_USE_FILES);
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
     case kFutex:
       shape->arguments = 6;

@@ -93,6 +93,7 @@ struct airr_gate_reading {
 // What depends on the session and the program.
 #define AIRR_GATE_MAY_PROTECT 1  // mprotect
 #define AIRR_GATE_MAY_LOOK_UP 2  // stat and its kin, of any name
+#define AIRR_GATE_MAY_USE_FILES 4  // what is known of descriptors: one process alone has the memory and them
 #define AIRR_GATE_NAME_SIZE 256  // of a name that is looked up, with its NUL, at most
 
 // The log has one of these for each call, then what the call read of the caller's memory, then what

@@ -121,6 +121,7 @@ class GateCall : public testing::Test {
     data->yield_at = UINT64_MAX;
     data->mode = AIRR_GATE_RECORD;
     data->log_limit = AIRR_GATE_LOG_SIZE;
+    data->may = AIRR_GATE_MAY_USE_FILES;
   }
   ~GateCall() override {
     munmap(code_, 4096);
@@ -255,6 +256,14 @@ TEST_F(GateCall, ReadsAndClosesWhatItKnows) {
   EXPECT_EQ(run(code_, SYS_lseek, {fd, 0, SEEK_SET}).rax, 0u);
   EXPECT_GT(data->log_used, used);
   data->files[fd] = AIRR_GATE_FILE_READ;
+  // Not while the memory is another process's too.
+  data->may = 0;
+  const uint32_t before = data->log_used;
+  EXPECT_EQ(run(code_, SYS_pread64, {fd, to, 1, 0}).rax, 1u);
+  const auto copy = run(code_, SYS_fcntl, {fd, F_DUPFD_CLOEXEC, 0}).rax;
+  EXPECT_EQ(run(code_, SYS_close, {copy}).rax, 0u);
+  EXPECT_EQ(data->log_used, before);
+  data->may = AIRR_GATE_MAY_USE_FILES;
   EXPECT_EQ(run(code_, SYS_close, {fd}).rax, 0u);
   EXPECT_EQ(data->files[fd], 0);
   EXPECT_EQ(fcntl(zero, F_GETFD), -1);
@@ -285,7 +294,7 @@ TEST_F(GateCall, LooksNamesUpIfItMay) {
   char target[300];
   EXPECT_EQ(run(code_, SYS_stat, {of(name), of(&status)}).rax, 0u);
   EXPECT_EQ(data->log_used, 0u);
-  data->may = AIRR_GATE_MAY_LOOK_UP;
+  data->may = AIRR_GATE_MAY_LOOK_UP | AIRR_GATE_MAY_USE_FILES;
   const auto logged = [&](uint64_t number, std::initializer_list<uint64_t> arguments) {
     data->log_used = 0;
     const auto result = static_cast<int64_t>(run(code_, number, arguments).rax);
