@@ -37,7 +37,8 @@ struct OpenFile {
 std::string descriptorLink(Tid, int fd);
 
 // Whether a descriptor is on a file system whose reads neither depend on who reads nor wait for
-// anybody. `status`: what fstat(2) says of it. The answer for a block device's is remembered.
+// anybody. `status`: what fstat(2) says of it. The answer for a block device's is remembered:
+// the controlling thread only.
 bool isOnLocalFileSystem(int fd, const struct stat& status);
 // Whether it is on procfs, which means other things to each process; so does an error.
 bool isInProc(int fd, const struct stat& status);

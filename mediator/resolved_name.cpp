@@ -173,7 +173,8 @@ static bool resolveMissing(int from, const std::string& name, ResolvedName& resu
   UniqueFd parent = search(from, directory, O_DIRECTORY, RESOLVE_NO_XDEV);
   struct stat status {};
   if (!parent) {
-    if (errno != ENOENT) return false;
+    // Below /proc, what is missing for the mediator need not be for the tracee.
+    if (errno != ENOENT || (from >= 0 && (fstat(from, &status) != 0 || isInProc(from, status)))) return false;
     result.error = ENOENT;
     return true;
   }
