@@ -98,9 +98,6 @@ std::optional<int> CallNotifier::addDescriptor(uint64_t id, int fd, bool closeOn
   do {
     number = ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
   } while (number < 0 && errno == EINTR);
-  const int error = errno;
-  quiet.reset();
-  errno = error;
   if (number >= 0) return number;
   if (errno == ENOENT) return std::nullopt;
   if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return -errno;

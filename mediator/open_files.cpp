@@ -1,5 +1,6 @@
 #include "mediator/open_files.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -47,7 +48,7 @@ bool isLocal(uint32_t type) {
 }  // namespace
 
 std::string descriptorLink(Tid tid, int fd) {
-  return "/proc/" + std::to_string(raw(tid)) + "/fd/" + std::to_string(fd);
+  return "/proc/" + std::to_string(raw(tid)) + (fd == AT_FDCWD ? "/cwd" : "/fd/" + std::to_string(fd));
 }
 
 bool isOnLocalFileSystem(int fd, const struct stat& status) {

@@ -33,7 +33,7 @@ struct OpenFile {
   std::string path;  // as the process sees it; filled by whoever needs it first
 };
 
-// The name in procfs of a task's descriptor. Its table need not be that of its process's other tasks.
+// The name in procfs of a task's descriptor, or with AT_FDCWD of its working directory. Its table need not be that of its process's other tasks.
 std::string descriptorLink(Tid, int fd);
 
 // Whether a descriptor is on a file system whose reads neither depend on who reads nor wait for

@@ -551,13 +551,13 @@ std::string Recording::resolvePath(Task& task, int dirfd, const std::string& nam
   std::string base;
   if (dirfd == AT_FDCWD) {
     if (task.process->directory.empty() || task.process->directoryVaries)
-      task.process->directory = linkTarget("/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd");
+      task.process->directory = linkTarget(descriptorLink(task.tracee.tid(), AT_FDCWD));
     base = task.process->directory;
   } else {
     base = linkTarget(descriptorLink(task.tracee.tid(), dirfd));
   }
   if (name.empty()) return base;
-  return base + (base.ends_with('/') ? "" : "/") + name;
+  return pathIn(base, name);
 }
 
 // The path that a call named, absolute; of an open that succeeded, the path of what it opened; of calls

@@ -47,18 +47,15 @@ UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, in
     }
     if (from == -1) return {};
   }
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW);
-  how.resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-  UniqueFd found(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
+  const int flags = follow ? 0 : O_NOFOLLOW;
+  UniqueFd found = searchName(from, name, flags, RESOLVE_NO_XDEV);
   if (found) return found;
   if (errno == ENOENT || errno == ENOTDIR) {
     error = errno;
     return {};
   }
   if (errno != EXDEV) return {};
-  how.resolve = RESOLVE_NO_MAGICLINKS;
-  found.reset(static_cast<int>(syscall(SYS_openat2, from, name.c_str(), &how, sizeof how)));
+  found = searchName(from, name, flags, 0);
   struct stat status {};
   if (found && (fstat(found.get(), &status) != 0 || isInProc(found.get(), status))) found.reset();
   return found;
@@ -68,8 +65,7 @@ UniqueFd Recording::lookUp(Task& task, int dirfd, uint64_t path, bool follow, in
 int Recording::workingDirectory(Task& task) {
   UniqueFd& directory = task.process->directoryFd;
   if (directory && !task.process->directoryVaries) return directory.get();
-  const std::string link = "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd";
-  directory.reset(open(link.c_str(), O_PATH | O_CLOEXEC));
+  directory.reset(open(descriptorLink(task.tracee.tid(), AT_FDCWD).c_str(), O_PATH | O_CLOEXEC));
   struct stat status {};
   if (directory && (fstat(directory.get(), &status) != 0 || isInProc(directory.get(), status))) directory.reset();
   return directory.get();
@@ -83,9 +79,7 @@ int Recording::directoryOf(Task& task, int dirfd, UniqueFd& borrowed) {
     const OpenFile* known = task.process->files.known(dirfd);
     if (known != nullptr && known->kind == Kind::kDirectory) return known->fd.get();
   }
-  const std::string own = dirfd == AT_FDCWD ? "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd"
-                                            : descriptorLink(task.tracee.tid(), dirfd);
-  borrowed.reset(open(own.c_str(), O_PATH | O_CLOEXEC));
+  borrowed.reset(open(descriptorLink(task.tracee.tid(), dirfd).c_str(), O_PATH | O_CLOEXEC));
   return borrowed.get();
 }
 

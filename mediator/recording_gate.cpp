@@ -224,7 +224,7 @@ std::string Recording::gateLookedUp(Task& task, std::span<const uint8_t> text) {
   if (name[0] == '/' || directory == AT_FDCWD) return resolvePath(task, directory, name);
   const auto known = task.process->gateDirectories.find(directory);
   if (known == task.process->gateDirectories.end()) return name;
-  return known->second + (known->second.ends_with('/') ? "" : "/") + name;
+  return pathIn(known->second, name);
 }
 
 void Recording::noteGateCounter(Task& task, uint64_t value) {

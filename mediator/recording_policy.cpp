@@ -179,10 +179,8 @@ void Recording::lookUpNames(Task& task) {
     if (!name.empty() && name[0] != '/') from = directoryOf(task, dirfd, borrowed);
     // An empty name is the descriptor itself (AT_EMPTY_PATH), or ENOENT.
     if (name.empty()) {
-      const std::string own = dirfd == AT_FDCWD ? "/proc/" + std::to_string(raw(task.tracee.tid())) + "/cwd"
-                                                : descriptorLink(task.tracee.tid(), dirfd);
       ResolvedName itself;
-      itself.object.reset(open(own.c_str(), O_PATH | O_CLOEXEC));
+      itself.object.reset(open(descriptorLink(task.tracee.tid(), dirfd).c_str(), O_PATH | O_CLOEXEC));
       if (!itself.object || fstat(itself.object.get(), &itself.status) != 0) continue;
       itself.path = ownPathOf(itself.object.get());
       found = std::move(itself);

@@ -143,8 +143,7 @@ class Walk {
       if (const int error = arrive(std::move(object), result); error != 0) return error;
       if (component == "." || component == "..") return 0;
     }
-    const std::string directory = linkOf(result.directory);
-    result.path = directory == "/" ? "/" + component : directory + "/" + component;
+    result.path = pathIn(linkOf(result.directory), component);
     return 0;
   }
 
@@ -155,13 +154,16 @@ class Walk {
 
 }  // namespace
 
-// Opens (O_PATH) what a name leads to by no magic link.
-static UniqueFd search(int from, const std::string& name, int flags, uint64_t resolve) {
+UniqueFd searchName(int from, const std::string& name, int flags, uint64_t resolve) {
   open_how how{};
   how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | flags);
   how.resolve = RESOLVE_NO_MAGICLINKS | resolve;
   return UniqueFd(
       static_cast<int>(syscall(SYS_openat2, from >= 0 ? from : AT_FDCWD, name.c_str(), &how, sizeof how)));
+}
+
+std::string pathIn(const std::string& directory, const std::string& name) {
+  return directory + (directory.ends_with('/') ? "" : "/") + name;
 }
 
 // Of a name that leads to nothing. False: not sure, or a link is what leads there.
@@ -170,7 +172,7 @@ static bool resolveMissing(int from, const std::string& name, ResolvedName& resu
   const std::string last = slash == std::string::npos ? name : name.substr(slash + 1);
   if (last.empty() || last == "." || last == "..") return false;
   const std::string directory = slash == std::string::npos ? "." : name.substr(0, slash + 1);
-  UniqueFd parent = search(from, directory, O_DIRECTORY, RESOLVE_NO_XDEV);
+  UniqueFd parent = searchName(from, directory, O_DIRECTORY, RESOLVE_NO_XDEV);
   struct stat status {};
   if (!parent) {
     // Below /proc, what is missing for the mediator need not be for the tracee.
@@ -183,7 +185,7 @@ static bool resolveMissing(int from, const std::string& name, ResolvedName& resu
     return false;
   const std::string path = linkTarget(ownLink(parent.get()));
   if (path.empty()) return false;
-  result.path = (path == "/" ? "" : path) + "/" + last;
+  result.path = pathIn(path, last);
   result.last = last;
   result.directory = std::move(parent);
   return true;
@@ -200,9 +202,9 @@ ResolvedName resolveObject(Tid tracee, int from, const std::string& name, bool f
   // Names in /proc mean other things to the tracee, and so does what is not found behind a mount.
   ResolvedName result;
   const int flags = follow ? 0 : O_NOFOLLOW;
-  result.object = search(from, name, flags, RESOLVE_NO_XDEV);
+  result.object = searchName(from, name, flags, RESOLVE_NO_XDEV);
   const bool missing = !result.object && errno == ENOENT;
-  if (!result.object && errno == EXDEV) result.object = search(from, name, flags, 0);
+  if (!result.object && errno == EXDEV) result.object = searchName(from, name, flags, 0);
   if (result.object && fstat(result.object.get(), &result.status) == 0 &&
       !isInProc(result.object.get(), result.status)) {
     result.path = linkTarget(ownLink(result.object.get()));

@@ -10,6 +10,7 @@
 
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <string>
 
 #include "schema/types.h"
@@ -31,6 +32,12 @@ struct ResolvedName {
   // A name for open(2) and its kin by which the kernel reaches exactly the object.
   std::string objectLink() const;
 };
+
+// Opens (O_PATH, and `flags`) what a name leads to by no magic link, as openat2(2) does with `resolve`. `from`: as
+// there; negative: the name is absolute. errno says why nothing was found.
+UniqueFd searchName(int from, const std::string& name, int flags, uint64_t resolve);
+// The path of what is in a directory.
+std::string pathIn(const std::string& directory, const std::string& name);
 
 // `from`: where relative names begin, a descriptor of the caller; -1: the name has to be absolute.
 // `follow`: a link in the last place is followed, also one that leads to nothing.
