@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "mediator/call_sites.h"
+#include "mediator/gate_memory.h"
 #include "mediator/input_instructions.h"
 #include "mediator/known_ranges.h"
 #include "mediator/open_files.h"
@@ -116,9 +117,8 @@ struct AddressSpace {
   ScratchArena scratch;
   KnownRanges known;
   uint32_t mapOperations = 0;  // since exec; each can split a mapping or two
-  // The gate logs clock reads only while they are frequent: looking at its log costs a read of
-  // tracee memory at every stop.
-  bool gateArmed = false;
+  std::unique_ptr<GateMemory> gate;  // from the first exec on
+  bool gateArmed = false;            // it logs clock readings
   // The kernel's vDSO, where the gate reads the clock from; empty if it does not.
   uint64_t kernelClockStart = 0, kernelClockEnd = 0;
   uint32_t gateIdle = 0;  // stops since the log last had a reading

@@ -69,6 +69,7 @@ class Recording {
 
   // recording_gate.cpp: the gate's log, and the sites that are led into it
   void drainGate(Task&, bool toLastCall = false);
+  std::span<const uint8_t> copyGateLog(Task&, uint32_t used);
   bool drainCalls(Task&, uint32_t used, uint32_t readings, uint32_t& written);
   void writeReadings(Task&, uint32_t from, uint32_t to);
   bool noteGateCall(Task&, const airr_gate_entry&, std::span<const uint8_t> in, std::span<const uint8_t> out);
@@ -134,7 +135,6 @@ class Recording {
   void onShim(Task&);
   void noteShim(Task&, uint64_t kind, std::string_view text);
   void hashInputs(Task&);
-  void prefetchInput(Task&);
   uint8_t standardStream(Task&, int fd);
   bool enterStream(Task&);
   void leaveStream(Task&);

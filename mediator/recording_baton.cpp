@@ -134,6 +134,7 @@ void Recording::grant(Task& task) {
       finishCall(task);
       break;
     case Continuation::kStart:
+      if (task.space->gate) task.space->gate->attach(task.tracee);
       setPosition(task);
       [[fallthrough]];
     case Continuation::kResume: resumeUser(task); break;

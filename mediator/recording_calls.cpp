@@ -88,25 +88,12 @@ void Recording::hashInputs(Task& task) {
   task.inputHash = airr::hashInputs(*task.model, task.call, task.tracee, regions_);
 }
 
-// The gate's log and what the call reads of the task's memory are looked at in any case: in one call.
-void Recording::prefetchInput(Task& task) {
-  if (!task.space->gateArmed && !task.space->sites.logsCalls) return;
-  const syscalls::Syscall* model = syscalls::find(task.entry.call.number);
-  if (model == nullptr) return;
-  for (unsigned i = 0; i < model->argumentCount; ++i) {
-    if (!syscalls::isInput(model->arguments[i])) continue;
-    const uint64_t wanted[] = {AIRR_GATE_DATA, task.entry.call.arguments[i]};
-    return task.tracee.prefetch(wanted);
-  }
-}
-
 void Recording::enterCall(Task& task) {
   task.entry = task.tracee.callInfo();
   if (task.space->isKernelClock(task.entry.instruction)) {
     task.tracee.skipCall(readKernelClock(task, task.entry.call));
     return task.tracee.resume(Resume::kContinue);
   }
-  prefetchInput(task);
   drainGate(task);
   task.call = task.entry.call;
   forgetClosedFiles(task);
@@ -617,9 +604,7 @@ void Recording::onShim(Task& task) {
   const uint64_t kind = task.call.arguments[0];
   if (kind == AIRR_NOTE_YIELD) {
     auto event = beginEvent(task);
-    uint64_t count = 0;
-    task.tracee.readValue({AIRR_GATE_DATA + offsetof(airr_gate_data, hook_count)}, count);
-    event.setGateYield(count);
+    event.setGateYield(task.space->gate ? GateMemory::load(task.space->gate->data().hook_count) : 0);
     trace_->commit();
     askForYield(task, false);
   } else {

@@ -62,8 +62,7 @@ void Recording::onTick() {
 // turn of one task.
 void Recording::askForYield(Task& task, bool asked) {
   if (task.space->yieldAsked == asked) return;
-  const uint64_t at = asked ? 0 : UINT64_MAX;
-  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, yield_at)}, &at, sizeof at);
+  if (task.space->gate) task.space->gate->data().yield_at = asked ? 0 : UINT64_MAX;
   task.space->yieldAsked = asked;
 }
 
@@ -222,9 +221,7 @@ void Recording::force(Task& task, Forced::Reason reason) {
   auto event = beginEvent(task);
   auto record = event.initForced();
   record.setReason(reason);
-  uint64_t hookCount = 0;
-  tracee.readValue({AIRR_GATE_DATA + AIRR_GATE_DATA_HOOK_COUNT}, hookCount);
-  record.setHookCount(hookCount);
+  record.setHookCount(space.gate ? GateMemory::load(space.gate->data().hook_count) : 0);
   record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
   record.setXstate({extended.data(), extended.size()});
   auto list = record.initPages(static_cast<unsigned>(changed.size()));

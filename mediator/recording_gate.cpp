@@ -65,45 +65,45 @@ std::vector<CallSite> decodeCallSites(const std::vector<uint8_t>& note) {
 // how many clock readings came before it. `toLastCall`: readings behind the last call are dropped.
 void Recording::drainGate(Task& task, bool toLastCall) {
   AddressSpace& space = *task.space;
-  if (!space.gateArmed && !space.sites.logsCalls) return;
-  struct {
-    uint32_t mode, position, limit, used;
-  } head;
-  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head)) return;
-  const uint32_t readings = std::min<uint32_t>(head.position, AIRR_GATE_CLOCKS);
+  if (!space.gate) return;
+  airr_gate_data& data = space.gate->data();
+  const uint32_t readings = std::min<uint32_t>(GateMemory::load(data.position), AIRR_GATE_CLOCKS);
+  const uint32_t used = GateMemory::load(data.log_used);
   if (space.gateArmed) {
     space.gateIdle = readings == 0 ? space.gateIdle + 1 : 0;
     if (space.gateIdle > kGateIdleStops && !space.sites.logsCalls) armGate(task, false);
   }
-  if (readings == 0 && head.used == 0) return;
+  if (readings == 0 && used == 0) return;
   uint32_t written = 0;
-  if (head.used != 0) {
-    if (head.used > AIRR_GATE_LOG_SIZE || !drainCalls(task, head.used, readings, written))
+  if (used != 0) {
+    if (used > AIRR_GATE_LOG_SIZE || !drainCalls(task, used, readings, written))
       throw Error(ExitCode::kFailure,
                   "task " + std::to_string(raw(task.tracee.tid())) +
                       " wrote to the log of its gate what the gate never does",
                   "the session ends here; its trace up to this point is whole");
   }
   if (!toLastCall) writeReadings(task, written, readings);
-  const uint32_t none[] = {0, space.gateArmed ? AIRR_GATE_CLOCKS : 0u, 0};
-  task.tracee.write(gateData(offsetof(airr_gate_data, position)), none, sizeof none);
+  data.position = data.log_used = 0;
+  data.limit = space.gateArmed ? AIRR_GATE_CLOCKS : 0;
 }
 
 void Recording::writeReadings(Task& task, uint32_t from, uint32_t to) {
   if (from >= to) return;
   auto event = beginEvent(task);
   auto bytes = event.initClocks((to - from) * sizeof(airr_gate_reading));
-  task.tracee.read(gateData(offsetof(airr_gate_data, clocks) + from * sizeof(airr_gate_reading)),
-                   bytes.begin(), bytes.size());
+  memcpy(bytes.begin(), task.space->gate->data().clocks + from, bytes.size());
   trace_->commit();
+}
+
+std::span<const uint8_t> Recording::copyGateLog(Task& task, uint32_t used) {
+  gateLog_.resize(used);
+  memcpy(gateLog_.data(), task.space->gate->data().log, used);
+  return gateLog_;
 }
 
 // False: the log is not one that the gate writes. `written`: readings on record.
 bool Recording::drainCalls(Task& task, uint32_t used, uint32_t readings, uint32_t& written) {
-  gateLog_.resize(used);
-  if (!task.tracee.read(gateData(offsetof(airr_gate_data, log)), gateLog_.data(), used))
-    throw TraceeGone{task.tracee.tid()};
-  const std::span<const uint8_t> log(gateLog_);
+  const std::span<const uint8_t> log = copyGateLog(task, used);
   for (uint64_t at = 0; at < used;) {
     airr_gate_entry entry;
     if (used - at < sizeof entry) return false;
@@ -240,11 +240,12 @@ void Recording::noteGateCounter(Task& task, uint64_t value) {
 bool Recording::unblockedInGate(Task& task) {
   if (task.tracee.registers().rip != AIRR_GATE_SYSCALL + kSiteLength || !task.space->sites.logsCalls)
     return false;
-  uint32_t used = 0, number = 0;
-  return task.tracee.readValue(gateData(offsetof(airr_gate_data, log_used)), used) &&
-         used <= AIRR_GATE_LOG_SIZE - sizeof(airr_gate_entry) &&
-         task.tracee.readValue(gateData(offsetof(airr_gate_data, log) + used), number) &&
-         number == SYS_rt_sigprocmask;
+  const airr_gate_data& data = task.space->gate->data();
+  const uint32_t used = GateMemory::load(data.log_used);
+  uint32_t number = 0;
+  if (used > AIRR_GATE_LOG_SIZE - sizeof(airr_gate_entry)) return false;
+  memcpy(&number, data.log + used, sizeof number);
+  return number == SYS_rt_sigprocmask;
 }
 
 // Whether it stands where its record ends, or where it will end when the gate's log is on it. The log is left
@@ -255,20 +256,18 @@ bool Recording::standsAtPosition(Task& task) {
   const AddressSpace& space = *task.space;
   // In the gate is where a call ends that it has made in the open.
   if (standsInGate(task) || (!space.gateArmed && !space.sites.logsCalls)) return here == task.position;
-  struct {
-    uint32_t mode, position, limit, used;
-  } head;
-  if (!task.tracee.read({AIRR_GATE_DATA}, &head, sizeof head) || head.used > AIRR_GATE_LOG_SIZE) return false;
-  if (head.used == 0) return head.position == 0 && here == task.position;
-  gateLog_.resize(head.used);
-  if (!task.tracee.read(gateData(offsetof(airr_gate_data, log)), gateLog_.data(), head.used)) return false;
+  const airr_gate_data& data = space.gate->data();
+  const uint32_t used = GateMemory::load(data.log_used), readings = GateMemory::load(data.position);
+  if (used > AIRR_GATE_LOG_SIZE) return false;
+  if (used == 0) return readings == 0 && here == task.position;
+  const std::span<const uint8_t> log = copyGateLog(task, used);
   airr_gate_entry last{};
-  for (uint64_t at = 0; at < head.used;) {
-    if (head.used - at < sizeof last) return false;
-    memcpy(&last, gateLog_.data() + at, sizeof last);
+  for (uint64_t at = 0; at < used;) {
+    if (used - at < sizeof last) return false;
+    memcpy(&last, log.data() + at, sizeof last);
     at += sizeof last + gateLogged(last.in) + gateLogged(last.out);
   }
-  if (last.number == AIRR_GATE_RDTSC || last.clocks != head.position) return false;
+  if (last.number == AIRR_GATE_RDTSC || last.clocks != readings) return false;
   const uint64_t result = last.number == AIRR_SYSCALL ? 0 : static_cast<uint64_t>(last.result);
   return here == Task::Position{last.resume, last.stack, result};
 }
@@ -276,8 +275,7 @@ bool Recording::standsAtPosition(Task& task) {
 // While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
 // the readings that were logged, and none makes the gate call.
 void Recording::armGate(Task& task, bool armed) {
-  const uint32_t limit = armed ? AIRR_GATE_CLOCKS : 0;
-  if (!task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_LIMIT}, &limit, sizeof limit)) return;
+  task.space->gate->data().limit = armed ? AIRR_GATE_CLOCKS : 0;
   task.space->gateArmed = armed;
   task.space->gateIdle = 0;
 }
@@ -292,8 +290,7 @@ bool Recording::standsInGate(Task& task) {
 // has found its counter unstable). The reading is what the gate waits for, and will log. From now on
 // the gate makes that call itself.
 int64_t Recording::readKernelClock(Task& task, const syscalls::Call& call) {
-  const uint64_t none = 0;
-  task.tracee.write(gateData(offsetof(airr_gate_data, kernel_clock)), &none, sizeof none);
+  task.space->gate->data().kernel_clock = 0;
   timespec now{};
   if (call.number != SYS_clock_gettime) return -ENOSYS;
   if (clock_gettime(static_cast<clockid_t>(call.arguments[0]), &now) != 0) return -errno;
@@ -305,17 +302,16 @@ int64_t Recording::readKernelClock(Task& task, const syscalls::Call& call) {
 void Recording::allowGateCalls(Task& task, bool allowed) {
   AddressSpace& space = *task.space;
   if (!space.sites.logsCalls || space.sites.callsAllowed == allowed) return;
-  const uint32_t limit = allowed ? AIRR_GATE_LOG_SIZE : 0;
-  if (!task.tracee.write(gateData(offsetof(airr_gate_data, log_limit)), &limit, sizeof limit)) return;
+  space.gate->data().log_limit = allowed ? AIRR_GATE_LOG_SIZE : 0;
   space.sites.callsAllowed = allowed;
 }
 
 // `what`: one of AIRR_GATE_MAY_*.
 void Recording::allowInGate(Task& task, uint32_t what, bool allowed) {
+  if (!task.space->gate) return;
   uint32_t& now = task.space->sites.may;
-  const uint32_t may = allowed ? now | what : now & ~what;
-  if (may == now || !task.tracee.write(gateData(offsetof(airr_gate_data, may)), &may, sizeof may)) return;
-  now = may;
+  now = allowed ? now | what : now & ~what;
+  task.space->gate->data().may = now;
 }
 
 // Whether no other process has its memory, where the gate has what it knows of descriptors, or its descriptors.
@@ -336,17 +332,14 @@ void Recording::noteGateFile(Task& task, int fd, uint8_t what, bool tell) {
   uint8_t& now = known[static_cast<size_t>(fd)];
   if (now == what) return;
   now = what;
-  if (tell)
-    task.tracee.write(gateData(offsetof(airr_gate_data, files) + static_cast<size_t>(fd)), &what,
-                      sizeof what);
+  if (tell) task.space->gate->data().files[fd] = what;
 }
 
 // A process that was made by one whose memory others have too: what is known in there may be of their descriptors.
 void Recording::forgetAllGateFiles(Task& task) {
   task.process->gateFiles.clear();
   task.process->gateDirectories.clear();
-  static constexpr uint8_t kNothing[AIRR_GATE_FILES] = {};
-  task.tracee.write(gateData(offsetof(airr_gate_data, files)), kNothing, sizeof kNothing);
+  memset(task.space->gate->data().files, 0, AIRR_GATE_FILES);
 }
 
 // `copy` is a new descriptor of what `fd` is.
@@ -537,8 +530,9 @@ void Recording::notePatched(AddressSpace& space, const CallSite& site, uint64_t 
 // Sites have been led into the gate.
 void Recording::startGateCalls(Task& task) {
   SiteState& sites = task.space->sites;
-  const uint64_t patched[] = {sites.patchedStart, sites.patchedEnd};
-  task.tracee.write(gateData(offsetof(airr_gate_data, patched_start)), patched, sizeof patched);
+  airr_gate_data& data = task.space->gate->data();
+  data.patched_start = sites.patchedStart;
+  data.patched_end = sites.patchedEnd;
   if (!sites.logsCalls) {
     sites.logsCalls = true;
     sites.callsAllowed = false;

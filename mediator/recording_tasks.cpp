@@ -210,6 +210,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     space->known = task.space->known;
     space->mapOperations = task.space->mapOperations;
     space->gateArmed = task.space->gateArmed;
+    if (task.space->gate) space->gate = task.space->gate->fork();
     space->kernelClockStart = task.space->kernelClockStart;
     space->kernelClockEnd = task.space->kernelClockEnd;
     space->sites = task.space->sites;
@@ -404,15 +405,14 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   } else if (low < high) {
     require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {low, high - low}), "hiding the vDSO");
   }
-  static airr_gate_data data{};  // large; no more than its beginning is touched
+  space.gate = GateMemory::map(tracee);
+  airr_gate_data& data = space.gate->data();
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
   space.sites.may = AIRR_GATE_MAY_PROTECT | AIRR_GATE_MAY_USE_FILES | (gateLooksUp_ ? AIRR_GATE_MAY_LOOK_UP : 0);
   data.may = space.sites.may;
   data.kernel_clock = readsClock ? vdso + vdsoClockOffset() : 0;
-  if (!tracee.write({AIRR_GATE_DATA}, &data, offsetof(airr_gate_data, files)))
-    throw TraceeGone{tracee.tid()};
   space.gateArmed = true;
 }
 

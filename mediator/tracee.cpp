@@ -255,35 +255,6 @@ bool Tracee::read(Address from, void* to, uint64_t size) {
   return readCached(page, from, to, size);
 }
 
-void Tracee::prefetch(std::span<const uint64_t> addresses) {
-  if (!pages_) pages_ = std::unique_ptr<CachedPage[]>(new CachedPage[kCachedPages]);
-  iovec local[kCachedPages], remote[kCachedPages];
-  CachedPage* into[kCachedPages];
-  size_t count = 0;
-  for (const uint64_t address : addresses) {
-    const uint64_t page = pageFloor(address);
-    const auto isThere = [&](const CachedPage& cached) { return cached.address == page; };
-    const bool asked = std::any_of(remote, remote + count, [&](const iovec& other) {
-      return other.iov_base == reinterpret_cast<void*>(page);
-    });
-    if (page == 0 || asked || count == kCachedPages / 2 ||
-        std::any_of(pages_.get(), pages_.get() + kCachedPages, isThere))
-      continue;
-    into[count] = &pages_[nextPage_];
-    nextPage_ = (nextPage_ + 1) % kCachedPages;
-    into[count]->address = 0;
-    local[count] = {into[count]->bytes, kPageSize};
-    remote[count] = {reinterpret_cast<void*>(page), kPageSize};
-    ++count;
-  }
-  if (count == 0) return;
-  const ssize_t n = process_vm_readv(raw(tid_), local, count, remote, count, 0);
-  for (size_t i = 0; i < count && n >= static_cast<ssize_t>((i + 1) * kPageSize); ++i) {
-    into[i]->address = reinterpret_cast<uint64_t>(remote[i].iov_base);
-    pagesInUse_ = true;
-  }
-}
-
 bool Tracee::readCached(uint64_t page, Address from, void* to, uint64_t size) {
   if (!pages_) pages_ = std::unique_ptr<CachedPage[]>(new CachedPage[kCachedPages]);
   CachedPage* found = nullptr;

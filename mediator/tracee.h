@@ -112,8 +112,6 @@ class Tracee : public syscalls::MemoryAccess {
 
   // While the task is stopped, small reads may be answered from an earlier one since it stopped.
   bool read(Address from, void* to, uint64_t size) override;
-  // Reads the pages that these are in, for read(), in one call. What cannot be read is left out.
-  void prefetch(std::span<const uint64_t> addresses);
   // To be called when others may have changed the memory of the task since it stopped.
   void forgetPages();
   // Writes where the task itself may write.

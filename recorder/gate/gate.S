@@ -254,6 +254,7 @@ gate_inject:
   .cfi_startproc
   syscall
   ret
+  .asciz "airr-gate"  // AIRR_GATE_FILE_NAME
   .cfi_endproc
 
   .section .text.stub, "ax", @progbits

@@ -25,6 +25,8 @@
 #define AIRR_GATE_SYSCALL (AIRR_GATE_TEXT + AIRR_U64(0x3000))
 // A second pair without exemption: every call from here stops. For injection in replay and record.
 #define AIRR_GATE_INJECT (AIRR_GATE_TEXT + AIRR_U64(0x3010))
+// Behind it, a name for the file that the data is in while recording.
+#define AIRR_GATE_FILE_NAME (AIRR_GATE_INJECT + 3)
 // Where the replayer's stub (stub.lds.S) begins and stays: it makes AIRR_SYSCALL with kind 0
 // forever.
 #define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x3020))
@@ -36,7 +38,7 @@
 #define AIRR_GATE_TRAMPOLINES (AIRR_GATE_TEXT + AIRR_U64(0x4000))
 #define AIRR_GATE_TRAMPOLINE_SIZE 64
 #define AIRR_GATE_TRAMPOLINE_COUNT 256
-// Data: one struct airr_gate_data, read-write, private.
+// Data: one struct airr_gate_data, read-write; shared with the mediator while recording, else private.
 #define AIRR_GATE_DATA AIRR_U64(0x70010000)
 #define AIRR_GATE_DATA_SIZE AIRR_U64(0x20000)
 // Scratch: untouched until used, no reserve.

@@ -1,0 +1,56 @@
+// The gate's data of one address space: memory that its tasks and the mediator share, so that looking at the
+// gate's log and telling the gate something cost no system call.
+//
+// Tasks can write it at any moment, through calls of others that are in the kernel too: what the mediator
+// reads there it reads once, and copies before it looks at it.
+//
+// Ownership: the mapping here ends with the object, the tracee's with its address space. All calls from the
+// thread that attached to the tracees. Failure: Error, if memory or descriptors run out; TraceeGone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "mediator/tracee.h"
+#include "recorder/gate/gate.h"
+#include "schema/unique_fd.h"
+
+namespace airr {
+
+class GateMemory {
+ public:
+  // Of a fresh image whose gate's text is mapped, and from AIRR_GATE_DATA on private memory: puts zeros there
+  // that both see. The task is stopped outside of calls.
+  static std::unique_ptr<GateMemory> map(Tracee&);
+  // For the child of a fork, whose mapping is still its parent's: a copy of what it knows, with empty logs.
+  std::unique_ptr<GateMemory> fork() const;
+  // Gives a child its own, before its first instruction. Nothing, if it has it.
+  void attach(Tracee& child);
+
+  ~GateMemory();
+  GateMemory(const GateMemory&) = delete;
+  GateMemory& operator=(const GateMemory&) = delete;
+
+  airr_gate_data& data() { return *data_; }
+  // A field, read once.
+  template <class T>
+  static T load(const T& field) {
+    return __atomic_load_n(&field, __ATOMIC_RELAXED);
+  }
+
+ private:
+  // The file that an image's address space and those forked from it lie in, one behind the other.
+  struct File {
+    UniqueFd fd;
+    uint64_t places = 0, made = 0;
+  };
+
+  GateMemory(std::shared_ptr<File> file, bool attached);
+
+  std::shared_ptr<File> file_;
+  uint64_t place_ = 0;
+  bool attached_;
+  airr_gate_data* data_ = nullptr;
+};
+
+}  // namespace airr
