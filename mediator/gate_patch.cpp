@@ -207,6 +207,8 @@ bool isGateLookup(uint64_t number) {
   return std::ranges::any_of(kGateLookups, [&](int lookup) { return number == static_cast<uint64_t>(lookup); });
 }
 
+bool isGateOpen(uint64_t number) { return number == SYS_open || number == SYS_openat; }
+
 std::optional<unsigned> gateOutput(uint64_t number) {
   switch (number) {
     case SYS_getrandom:
@@ -242,12 +244,14 @@ std::optional<unsigned> gateInput(uint64_t number) {
     case SYS_lstat:
     case SYS_access:
     case SYS_readlink:
+    case SYS_open:
       return 0;
     case SYS_newfstatat:
     case SYS_statx:
     case SYS_faccessat:
     case SYS_faccessat2:
     case SYS_readlinkat:
+    case SYS_openat:
     case SYS_rt_sigaction:
     case SYS_rt_sigprocmask:
       return 1;

@@ -59,6 +59,8 @@ bool isGateCall(uint64_t number);
 constexpr int kGateLookups[] = {SYS_stat,     SYS_lstat,      SYS_newfstatat, SYS_statx, SYS_access,
                                 SYS_faccessat, SYS_faccessat2, SYS_readlink,   SYS_readlinkat};
 bool isGateLookup(uint64_t number);
+// Opens, which it makes only in AIRR_GATE_TREE.
+bool isGateOpen(uint64_t number);
 // Which argument of such a call points to memory that it writes; nothing: none does.
 std::optional<unsigned> gateOutput(uint64_t number);
 // The same for memory that it reads.

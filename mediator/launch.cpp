@@ -20,6 +20,7 @@
 #include "mediator/landlock.h"
 #include "mediator/raw_call.h"
 #include "mediator/tracee.h"
+#include "recorder/gate/gate.h"
 #include "schema/error.h"
 #include "schema/unique_fd.h"
 
@@ -67,6 +68,15 @@ int Launcher::Child::becomeProgram() const {
     rawCall(SYS_prlimit64, 0, RLIMIT_STACK, 0, asArgument(&limit));
     limit.rlim_cur = std::min<rlim_t>(options.stackLimit, limit.rlim_max);
     rawCall(SYS_prlimit64, 0, RLIMIT_STACK, asArgument(&limit));
+  }
+  if (options.tree >= 0) {
+    // Its number is above the limit that is usual, so that no program expects it to be free.
+    rlimit limit{};
+    rawCall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, asArgument(&limit));
+    const rlimit more{std::max(limit.rlim_cur, std::min<rlim_t>(AIRR_GATE_TREE_FD + 1, limit.rlim_max)), limit.rlim_max};
+    rawCall(SYS_prlimit64, 0, RLIMIT_NOFILE, asArgument(&more));
+    rawCall(SYS_dup2, options.tree, AIRR_GATE_TREE_FD);
+    rawCall(SYS_prlimit64, 0, RLIMIT_NOFILE, asArgument(&limit));
   }
   long result = 0;
   if (options.landlock >= 0) {

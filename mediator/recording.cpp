@@ -21,6 +21,7 @@
 #include "mediator/machine.h"
 #include "mediator/seccomp_filter.h"
 #include "policies/bindings.h"
+#include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "recorder/guarded_places.h"
 #include "recorder/identity.h"
@@ -110,8 +111,9 @@ void Recording::launch() {
   launchOptions.program = program_;
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
-  gateLooksUp_ = policies::allowsEverywhere(policy, policies::ActionKind::kMetadata);
-  launchOptions.filter = Filter(notifiedCalls(overlay_ || policies::decidesAnything(policy)), gateLooksUp_);
+  grantGate();
+  launchOptions.tree = tree_.get();
+  launchOptions.filter = Filter(notifiedCalls(overlay_ || policies::decidesAnything(policy)), gatePowers_);
   const LandlockRules kernelRules = compileLandlock(policy, landlockAbi());
   UniqueFd ruleset;
   if (!kernelRules.empty()) ruleset = makeRuleset(kernelRules);
@@ -192,6 +194,20 @@ void Recording::launch() {
   task.space->domain->holder = &task;
   task.state = TaskState::kRunning;
   writePolicy(task);
+}
+
+// What the gate may do by itself: that on which the policy never decides anything but "allow".
+void Recording::grantGate() {
+  gatePowers_.looksUp = policies::allowsEverywhere(options_.policy, policies::ActionKind::kMetadata);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max <= AIRR_GATE_TREE_FD) return;
+  if (overlay_ || !options_.policy.allowsIn(policies::ActionKind::kOpenRead, AIRR_GATE_TREE)) return;
+  for (const GuardedPlace& place : guardedPlaces(options_.tracePath, options_.witness))
+    if (policies::isUnder(realPath(place.path), AIRR_GATE_TREE)) return;
+  tree_ = openOwn(AIRR_GATE_TREE, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  struct stat status {};
+  if (tree_ && (fstat(tree_.get(), &status) != 0 || !isOnLocalFileSystem(tree_.get(), status))) tree_.reset();
+  gatePowers_.opensInTree = static_cast<bool>(tree_);
 }
 
 // Puts the chosen trees under an overlay, before anything that the session could see is looked up.

@@ -41,6 +41,7 @@ class Recording {
  private:
   // recording.cpp: launch, the loop, dispatch
   void launch();
+  void grantGate();
   void coverTrees(std::span<const uint8_t> sessionId);
   void writePolicy(Task&);
   void loop();
@@ -80,6 +81,12 @@ class Recording {
   void noteGateFile(Task&, int fd, uint8_t what, bool tell);
   void noteGateDuplicate(Task&, int fd, int copy);
   void forgetAllGateFiles(Task&);
+  void checkTree(Task&);
+  bool keepsTree(Task&);
+  void closeAround(Task&, uint32_t first, uint32_t last);
+  void patchOpenSite(Task&, std::string_view path);
+  void tellDirectory(Task&, int fd, std::string_view path);
+  bool endNameFault(Task&, int signal);
   void noteOpenFile(Task&, int fd);
   bool gateMakes(uint64_t number) const;
   std::string gateLookedUp(Task&, std::span<const uint8_t> text);
@@ -294,7 +301,8 @@ class Recording {
   std::map<const std::vector<CallSite>*, std::map<const CallSite*, SiteUse>> siteUses_;
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
-  bool gateLooksUp_ = false;     // the gate may make kGateLookups
+  GatePowers gatePowers_;
+  UniqueFd tree_;  // AIRR_GATE_TREE, while the gate may open what is in it
   std::deque<std::pair<Tid, Stop>> missed_;  // ends that were reported to who waited for something else
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;

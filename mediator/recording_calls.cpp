@@ -123,6 +123,7 @@ void Recording::enterCall(Task& task) {
   const char* why = nullptr;
   if (int error = syscalls::refusedOperation(*task.model, task.call, &why); error != 0)
     return refuse(task, error, why);
+  if (keepsTree(task)) return;
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
   if (task.model->treatment == Treatment::kMemory && !task.space->sites.patches.empty()) unpatchChanged(task);
 
@@ -356,6 +357,7 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_unshare:
     case SYS_setns:
       task.process->plain = false;
+      allowInGate(task, AIRR_GATE_MAY_OPEN, false);
       task.process->directoryVaries = true;
       [[fallthrough]];
     case SYS_chdir:

@@ -169,6 +169,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   if (!changes && !task.process->sharesFiles && isOnLocalFileSystem(own.get(), name.status))
     task.process->files.adopt(number, std::move(own), name.status).path = path;
   noteOpenFile(task, number);
+  if (!changes) patchOpenSite(task, path);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

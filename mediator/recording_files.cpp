@@ -361,8 +361,9 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   call.setPath(name);
   trace_->commit();
   if (!task.process->sharesFiles)
-    task.process->files.adopt(number, std::move(own), s).path = std::move(name);
+    task.process->files.adopt(number, std::move(own), s).path = name;
   noteOpenFile(task, number);
+  patchOpenSite(task, name);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

@@ -138,6 +138,17 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   std::copy(std::begin(entry.arguments), std::end(entry.arguments), task.call.arguments);
   const auto inAt = gateInput(entry.number), outAt = gateOutput(entry.number);
   if ((!inAt && !in.empty()) || (!outAt && !out.empty())) return false;
+  uint8_t opened = 0;  // what the gate knows of it
+  std::string path;
+  if (isGateOpen(entry.number)) {
+    if (in.size() < 2 || facts::writesByOpening(task.call)) return false;
+    opened = in.back() & (AIRR_GATE_FILE_READ | AIRR_GATE_FILE_DIRECTORY);
+    in = in.first(in.size() - 1);
+    path = gateLookedUp(task, in);
+    if (!policies::isUnder(path, AIRR_GATE_TREE)) return false;
+  } else if (isGateLookup(entry.number) && in.size() > 1) {
+    path = gateLookedUp(task, in);
+  }
   const char* why = nullptr;
   if (syscalls::refusedOperation(*task.model, task.call, &why) != 0) return false;
   if (entry.result == -EFAULT) {
@@ -153,7 +164,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   const bool refused = task.model->treatment == syscalls::Treatment::kRefuse;
   call.setHandling(refused ? Syscall::Handling::REFUSED : Syscall::Handling::GATE);
   if (refused && task.model->note != nullptr) call.setPath(task.model->note);
-  if (isGateLookup(entry.number) && in.size() > 1) call.setPath(gateLookedUp(task, in));
+  if (!path.empty()) call.setPath(path);
   call.setResult(refused ? -int64_t{task.model->refusal} : entry.result);
   if (!out.empty()) {
     auto write = call.initWrites(1)[0];
@@ -169,6 +180,11 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
     case SYS_mprotect:
     case SYS_munmap:
       noteMappingCall(task, entry.result);
+      break;
+    case SYS_open:
+    case SYS_openat:
+      noteGateFile(task, static_cast<int>(entry.result), opened, false);
+      if (opened == AIRR_GATE_FILE_DIRECTORY) task.process->gateDirectories[static_cast<int>(entry.result)] = std::move(path);
       break;
     case SYS_close:
       noteGateFile(task, static_cast<int>(a[0]), 0, false);
@@ -214,7 +230,9 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
 }
 
 // Whether the gate of this session makes such calls.
-bool Recording::gateMakes(uint64_t number) const { return isGateCall(number) || (gateLooksUp_ && isGateLookup(number)); }
+bool Recording::gateMakes(uint64_t number) const {
+  return isGateCall(number) || (gatePowers_.looksUp && isGateLookup(number)) || (tree_ && isGateOpen(number));
+}
 
 // The absolute path of a name in the log, with its NUL.
 std::string Recording::gateLookedUp(Task& task, std::span<const uint8_t> text) {
@@ -367,6 +385,7 @@ void Recording::noteOpenFile(Task& task, int fd) {
     case OpenFile::Kind::kDirectory: {
       std::string path = file->path.empty() ? linkTarget(descriptorLink(task.tracee.tid(), fd)) : file->path;
       if (path.empty()) return;
+      tellDirectory(task, fd, path);
       task.process->gateDirectories[fd] = std::move(path);
       return noteGateFile(task, fd, AIRR_GATE_FILE_DIRECTORY, true);
     }

@@ -34,6 +34,7 @@ Task::Position positionOf(const Registers& r) { return {r.rip, r.rsp, r.rax}; }
 void Recording::onSignal(Task& task, const Stop& stop) {
   siginfo_t info = task.tracee.signalInfo();
   if (raisedByInstruction(info)) {
+    if (endNameFault(task, stop.signal)) return;
     drainGate(task);
     if (emulateInstruction(task, info, stop.signal)) return;
     return deliver(task, stop.signal, info, true);

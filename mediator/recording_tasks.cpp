@@ -226,6 +226,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     }
     joinSpace(child, space);
     if (!isAlone(task)) forgetAllGateFiles(child);
+    if (!child.process->plain) allowInGate(child, AIRR_GATE_MAY_OPEN, false);
     if (task.space->domain->load.elsewhere) place(child);
   }
   child.signalMask = task.signalMask;
@@ -336,6 +337,7 @@ void Recording::onExec(Task& reported, const Stop& stop) {
   noteSignalMask(*task);
   std::vector<MappedRegion> regions = readMemoryMap(task->tracee.tid());
   mapGate(*task, regions);
+  checkTree(*task);
   for (const MappedRegion& region : regions)
     if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
   const std::string exe = executableOf(task->tracee.tid(), program_);
@@ -410,7 +412,9 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
-  space.sites.may = AIRR_GATE_MAY_PROTECT | AIRR_GATE_MAY_USE_FILES | (gateLooksUp_ ? AIRR_GATE_MAY_LOOK_UP : 0);
+  for (airr_gate_directory& directory : data.directories) directory.fd = -1;
+  space.sites.may = AIRR_GATE_MAY_PROTECT | AIRR_GATE_MAY_USE_FILES | (gatePowers_.looksUp ? AIRR_GATE_MAY_LOOK_UP : 0) |
+                    (gatePowers_.opensInTree && task.process->plain ? AIRR_GATE_MAY_OPEN : 0);
   data.may = space.sites.may;
   data.kernel_clock = readsClock ? vdso + vdsoClockOffset() : 0;
   space.gateArmed = true;

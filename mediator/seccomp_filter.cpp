@@ -63,10 +63,14 @@ void stopForeignTables(Program& program) {
 
 // What calls from one place get. Leaves the number loaded.
 void decideAt(Program& program, uint64_t behindInstruction, const Program& verdict) {
+  const auto skipUnless = [&](uint32_t value, size_t count) {
+    jump(program, BPF_JEQ, value, 1, 0);
+    program.push_back(BPF_STMT(BPF_JMP | BPF_JA, static_cast<uint32_t>(count)));
+  };
   load(program, offsetof(seccomp_data, instruction_pointer));
-  jump(program, BPF_JEQ, static_cast<uint32_t>(behindInstruction), 0, 2 + verdict.size());
+  skipUnless(static_cast<uint32_t>(behindInstruction), 3 + verdict.size());
   load(program, offsetof(seccomp_data, instruction_pointer) + 4);
-  jump(program, BPF_JEQ, static_cast<uint32_t>(behindInstruction >> 32), 0, verdict.size());
+  skipUnless(static_cast<uint32_t>(behindInstruction >> 32), verdict.size());
   program.insert(program.end(), verdict.begin(), verdict.end());
   load(program, offsetof(seccomp_data, nr));
 }
@@ -102,11 +106,11 @@ void decideWhen(Program& program, const CallTest& when, uint32_t verdict) {
 }
 
 // What the gate makes (recorder/gate/call.c): calls that use what was granted before, and neither
-// name nor reach anything; and, where no policy decides on them, lookups of names.
-void passGate(Program& program, bool looksUp) {
+// name nor reach anything; and, where no policy decides on them, lookups of names, and opens in the tree.
+void passGate(Program& program, GatePowers powers) {
   Program calls;
   load(calls, offsetof(seccomp_data, nr));
-  for (uint16_t number : {SYS_clock_gettime, SYS_read, SYS_pread64, SYS_getdents64, SYS_close, SYS_lseek,
+  for (uint16_t number : {SYS_clock_gettime, SYS_read, SYS_pread64, SYS_getdents64, SYS_lseek,
                           SYS_fstat, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid, SYS_gettid,
                           SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_brk,
                           SYS_set_tid_address, SYS_set_robust_list, SYS_getitimer, SYS_getrusage,
@@ -114,15 +118,26 @@ void passGate(Program& program, bool looksUp) {
     jump(calls, BPF_JEQ, number, 0, 1);
     give(calls, SECCOMP_RET_ALLOW);
   }
-  if (looksUp) {
+  if (powers.looksUp) {
     for (const int number : kGateLookups) {
       jump(calls, BPF_JEQ, static_cast<uint32_t>(number), 0, 1);
       give(calls, SECCOMP_RET_ALLOW);
     }
   }
   decideWhen(calls, {SYS_ioctl, {{1, 0, 0, {TCGETS}}}}, SECCOMP_RET_ALLOW);
-  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC}}}},
+  // The tree's own descriptor stays what it is.
+  static_assert(AIRR_GATE_TREE_FD == 1024);
+  const ArgumentTest belowTree{0, ~uint32_t{AIRR_GATE_TREE_FD - 1}, 0, {}};
+  decideWhen(calls, {SYS_close, {belowTree}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC}}, belowTree}},
              SECCOMP_RET_ALLOW);
+  if (powers.opensInTree) {
+    constexpr uint32_t kWays = (AIRR_GATE_HOW_COUNT - 1) * AIRR_GATE_HOW_STRIDE;
+    static_assert((AIRR_GATE_HOWS & kWays) == 0);
+    const ArgumentTest how{2, ~(kWays | uint32_t{AIRR_GATE_HOWS}), AIRR_GATE_HOWS, {}, /*large=*/false, /*small=*/true};
+    const ArgumentTest whole{3, 0, 0, {AIRR_GATE_HOW_SIZE}, /*large=*/false, /*small=*/true};
+    decideWhen(calls, {SYS_openat2, {{0, 0, 0, {AIRR_GATE_TREE_FD}}, how, whole}}, SECCOMP_RET_ALLOW);
+  }
   decideWhen(calls, {SYS_futex, {{1, 0, 0, {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_arch_prctl, {{0, 0, 0, {ARCH_SET_FS}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_getrandom, {{2, UINT32_MAX, 0, {}}}}, SECCOMP_RET_ALLOW);
@@ -148,9 +163,9 @@ Filter::Filter() {
   give(stopping_, stop(FilterData::kNative));
 }
 
-Filter::Filter(std::span<const CallTest> notified, bool gateLooksUp) {
+Filter::Filter(std::span<const CallTest> notified, GatePowers powers) {
   stopForeignTables(stopping_);
-  passGate(stopping_, gateLooksUp);
+  passGate(stopping_, powers);
   notifying_ = stopping_;
   Program injected;
   give(injected, stop(FilterData::kNative));

@@ -32,13 +32,19 @@ struct CallTest {
   std::vector<ArgumentTest> tests;
 };
 
+// What the gate may do beyond what needs no policy.
+struct GatePowers {
+  bool looksUp = false;      // looking at metadata by name
+  bool opensInTree = false;  // opening what is in AIRR_GATE_TREE for reading
+};
+
 class Filter {
  public:
   // Every call stops.
   Filter();
-  // What the gate makes passes, lookups of names only if it may make them; what `notified` says comes as a
-  // notification, unless it is made from the mediator's own place for injected calls.
-  Filter(std::span<const CallTest> notified, bool gateLooksUp);
+  // What the gate makes passes, as far as its powers go; what `notified` says comes as a notification, unless it
+  // is made from the mediator's own place for injected calls.
+  Filter(std::span<const CallTest> notified, GatePowers);
 
   // Sets NO_NEW_PRIVS, traps RDTSC, and installs the filter. Needs a tracer to be attached for any
   // later call to run: without one the kernel answers ENOSYS (seccomp(2), SECCOMP_RET_TRACE).

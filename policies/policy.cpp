@@ -260,7 +260,7 @@ std::string Policy::reason(const Decision& decision) const {
   return text;
 }
 
-std::vector<std::string> Policy::allowedSubtrees(ActionKind kind) const {
+std::vector<std::string> Policy::treesOfAllowing(ActionKind kind) const {
   std::vector<std::string> trees;
   for (const Rule& rule : rules_) {
     if (rule.verdict != Verdict::kAllow || rule.hasEffects() || rule.onlyTightens) continue;
@@ -268,15 +268,27 @@ std::vector<std::string> Policy::allowedSubtrees(ActionKind kind) const {
     if (found && (found->kinds & only(kind)) != 0)
       trees.insert(trees.end(), found->trees.begin(), found->trees.end());
   }
+  return trees;
+}
+
+bool Policy::canDifferIn(ActionKind kind, std::string_view tree) const {
+  return std::ranges::any_of(rules_, [&](const Rule& rule) {
+    const bool differs = rule.hasEffects() || (rule.verdict && rule.verdict != Verdict::kAllow);
+    return differs && (rule.kinds & only(kind)) != 0 && canMatchIn(*rule.condition, tree);
+  });
+}
+
+std::vector<std::string> Policy::allowedSubtrees(ActionKind kind) const {
+  std::vector<std::string> trees = treesOfAllowing(kind);
   std::ranges::sort(trees);
   trees.erase(std::unique(trees.begin(), trees.end()), trees.end());
-  std::erase_if(trees, [&](const std::string& tree) {
-    return !tree.starts_with('/') || std::ranges::any_of(rules_, [&](const Rule& rule) {
-      const bool differs = rule.hasEffects() || (rule.verdict && rule.verdict != Verdict::kAllow);
-      return differs && (rule.kinds & only(kind)) != 0 && canMatchIn(*rule.condition, tree);
-    });
-  });
+  std::erase_if(trees, [&](const std::string& tree) { return !tree.starts_with('/') || canDifferIn(kind, tree); });
   return trees;
+}
+
+bool Policy::allowsIn(ActionKind kind, std::string_view tree) const {
+  return std::ranges::any_of(treesOfAllowing(kind), [&](const std::string& allowed) { return isUnder(tree, allowed); }) &&
+         !canDifferIn(kind, tree);
 }
 
 bool letsLoad(const Policy& policy, const std::string& path) {
@@ -292,10 +304,7 @@ bool letsLoad(const Policy& policy, const std::string& path) {
   return true;
 }
 
-bool allowsEverywhere(const Policy& policy, ActionKind kind) {
-  const auto trees = policy.allowedSubtrees(kind);
-  return std::ranges::find(trees, "/") != trees.end();
-}
+bool allowsEverywhere(const Policy& policy, ActionKind kind) { return policy.allowsIn(kind, "/"); }
 
 bool decidesAnything(const Policy& policy) {
   for (unsigned kind = 0; kind < kActionKinds; ++kind)

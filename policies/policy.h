@@ -132,11 +132,15 @@ class Policy {
   // Subtrees in which actions of this kind are always allowed, whatever else is true: no rule that
   // decides otherwise or has an effect can match there. For enforcement by the kernel (Landlock).
   std::vector<std::string> allowedSubtrees(ActionKind kind) const;
+  // The same for one tree, which may be part of a larger one that has exceptions elsewhere.
+  bool allowsIn(ActionKind kind, std::string_view tree) const;
 
  private:
   friend class PolicyParser;
   Policy() = default;
   void compile();
+  std::vector<std::string> treesOfAllowing(ActionKind kind) const;
+  bool canDifferIn(ActionKind kind, std::string_view tree) const;
   bool mayStart(NameSet restrictions, const Action& action, std::vector<uint32_t>& by) const;
 
   std::shared_ptr<const Source> source_;

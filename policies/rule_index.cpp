@@ -360,7 +360,19 @@ std::optional<StaticSubtrees> staticSubtrees(const Expression& condition) {
   return std::nullopt;
 }
 
+// Whether it is sure to be true for every path in `tree`; false: not sure.
+static bool alwaysMatchesIn(const Expression& condition, std::string_view tree) {
+  const Test& test = condition.test;
+  return condition.kind == Expression::Kind::kTest && test.fact == Fact::kPath && test.op == Operator::kUnder &&
+         !test.negated &&
+         std::ranges::any_of(test.strings.values(), [&](const std::string& larger) { return isUnder(tree, larger); });
+}
+
 bool canMatchIn(const Expression& condition, std::string_view tree) {
+  const auto canMatch = [&](const ExpressionPtr& part) { return canMatchIn(*part, tree); };
+  if (condition.kind == Expression::Kind::kAnd) return std::ranges::all_of(condition.parts, canMatch);
+  if (condition.kind == Expression::Kind::kOr) return std::ranges::any_of(condition.parts, canMatch);
+  if (condition.kind == Expression::Kind::kNot) return !alwaysMatchesIn(*condition.parts[0], tree);
   const Keys keys = keysOf(condition);
   if (!keys) return true;
   return std::ranges::any_of(*keys, [&](const Key& key) {

@@ -26,7 +26,7 @@ bool isTakenFromLog(uint64_t number) {
     case SYS_arch_prctl:
       return false;
     default:
-      return !gateInput(number) || isGateLookup(number);
+      return !gateInput(number) || isGateLookup(number) || isGateOpen(number);
   }
 }
 
@@ -60,7 +60,7 @@ bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   const auto arguments = event.getArguments();
   for (unsigned i = 0; i < arguments.size() && i < 6; ++i) entry.arguments[i] = arguments[i];
   std::string_view in;
-  if (isGateLookup(number)) {
+  if (isGateLookup(number) || isGateOpen(number)) {
     const auto name = nameOf(event);
     if (!name) return false;
     in = *name;

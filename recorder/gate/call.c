@@ -8,6 +8,7 @@
 
 enum {
   kRead = 0,
+  kOpen = 2,
   kClose = 3,
   kStat = 4,
   kFstat = 5,
@@ -37,6 +38,7 @@ enum {
   kFutex = 202,
   kGetdents = 217,
   kSetTidAddress = 218,
+  kOpenat = 257,
   kNewfstatat = 262,
   kReadlinkat = 267,
   kFaccessat = 269,
@@ -45,6 +47,7 @@ enum {
   kGetrandom = 318,
   kStatx = 332,
   kRseq = 334,
+  kOpenat2 = 437,
   kFaccessat2 = 439,
 };
 
@@ -53,6 +56,7 @@ enum {
   kGetFd = 1,
   kSetFd = 2,
   kGetFl = 3,
+  kOpenFlags = 0xb8900,  // those of gate_hows
   kDupFdCloseOnExec = 1030,
   kTcgets = 0x5401,
   kFutexWake = 1,
@@ -101,6 +105,9 @@ struct shape {
   int out_is_result;       // as many bytes as the result says
   int is_name;             // `in` is a text, of in_size bytes at most
   int is_descriptor;       // of none, as is to be seen: the call is about its descriptor
+  int is_open;
+  uint64_t directory;      // of a name that is opened
+  uint64_t how;            // the number of the way it is opened
   int arguments;           // as many as the call takes
   uint32_t made_as;        // the number that the gate uses
   int answered;            // here, without the kernel, as the mediator would
@@ -109,7 +116,7 @@ struct shape {
 
 // In replay the log alone says what was known.
 static int allowed(const struct airr_gate_data* data, uint32_t what) {
-  return data->mode == AIRR_GATE_REPLAY || (data->may & what) != 0;
+  return data->mode == AIRR_GATE_REPLAY || (data->may & what) == what;
 }
 
 static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
@@ -144,6 +151,17 @@ static int look_up(const struct airr_gate_data* data, struct shape* shape, uint6
   return 1;
 }
 
+// Opening for reading. In replay the log alone says whether it was done here.
+static int open_file(const struct airr_gate_data* data, struct shape* shape, uint64_t directory, uint64_t name,
+                     uint64_t flags) {
+  const uint32_t f = (uint32_t)flags;
+  shape->how = (f >> 19 & 1) | (f >> 16 & 1) << 1 | (f >> 17 & 1) << 2 | (f >> 11 & 1) << 3 | (f >> 8 & 1) << 4;
+  shape->is_name = shape->is_open = 1;
+  shape->directory = directory;
+  shape->in = name, shape->in_size = AIRR_GATE_NAME_SIZE;
+  return (f & ~(uint32_t)kOpenFlags) == 0 && name >= 4096 && allowed(data, AIRR_GATE_MAY_OPEN | AIRR_GATE_MAY_USE_FILES);
+}
+
 // Whether a call with this result has read its name. Errors that can come before are not among these.
 static int has_read_name(int64_t result) {
   return result >= 0 || result == -kNotThere || result == -kNoAccess || result == -kNoDirectory ||
@@ -154,7 +172,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
                     struct shape* shape) {
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
-  shape->out_is_result = shape->answered = shape->is_name = shape->is_descriptor = 0;
+  shape->out_is_result = shape->answered = shape->is_name = shape->is_descriptor = shape->is_open = 0;
   shape->arguments = 3;
   shape->made_as = (uint32_t)call->number;
   switch (call->number) {
@@ -172,6 +190,11 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->arguments = 1;
       return (uint32_t)a[0] < AIRR_GATE_FILES && allowed(data, AIRR_GATE_MAY_USE_FILES) &&
              (data->mode == AIRR_GATE_REPLAY || !known(data, a[0], AIRR_GATE_FILE_STOP));
+    case kOpen:
+      return open_file(data, shape, (uint64_t)kHere, a[0], a[1]);
+    case kOpenat:
+      shape->arguments = 4;
+      return open_file(data, shape, a[0], a[1], a[2]);
     case kFstat:
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kStatSize;
@@ -356,6 +379,81 @@ static uint64_t read_name(uint8_t* to, uint64_t name) {
   return has_read_name(exempt(kAccess, arguments)) ? copy_name(to, (const char*)name) : 0;
 }
 
+uint64_t gate_copy_name(uint8_t* to, uint64_t name, uint64_t size);
+
+static uint64_t length_of(const char* text) {
+  uint64_t length = 0;
+  while (text[length] != 0) ++length;
+  return length;
+}
+
+// Whether no component is empty, or begins as "." and ".." do.
+static int is_plain(const char* name) {
+  for (char before = '/'; *name != 0; before = *name++)
+    if (before == '/' && (*name == '/' || *name == '.')) return 0;
+  return name[-1] != '/';
+}
+
+// A name as it is called from the tree on; 0: it is not there, or not plain.
+static const char* name_in_tree(struct airr_gate_data* data, const struct shape* shape, const char* name, uint64_t size) {
+  enum { kSkipped = sizeof AIRR_GATE_TREE };
+  _Static_assert(kSkipped == 5, "all characters of the tree's name are compared, the gate has no data");
+  if (name[0] == '/') {
+    const int in_tree = name[1] == AIRR_GATE_TREE[1] && name[2] == AIRR_GATE_TREE[2] && name[3] == AIRR_GATE_TREE[3] &&
+                        name[4] == '/';
+    return in_tree && name[kSkipped] != 0 && is_plain(name + kSkipped) ? name + kSkipped : 0;
+  }
+  const uint32_t fd = (uint32_t)shape->directory;
+  const struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
+  const uint64_t length = directory->length;
+  if (!known(data, fd, AIRR_GATE_FILE_DIRECTORY) || directory->fd != (int32_t)fd || length >= AIRR_GATE_DIRECTORY_SIZE ||
+      name[0] == 0 || !is_plain(name))
+    return 0;
+  uint8_t* to = (uint8_t*)data->open_name;
+  copy(to, directory->path, length);
+  to[length] = '/';
+  copy(to + length + 1, name, size);
+  return data->open_name;
+}
+
+static void note_directory(struct airr_gate_data* data, int32_t fd, const char* path, uint64_t length) {
+  struct airr_gate_directory* directory = &data->directories[(uint32_t)fd % AIRR_GATE_DIRECTORIES];
+  directory->fd = length < AIRR_GATE_DIRECTORY_SIZE ? fd : -1;
+  if (directory->fd < 0) return;
+  directory->length = (uint32_t)length;
+  copy(directory->path, path, length);
+}
+
+// The descriptor `fd` was made for what is called `name` from the tree on. What is known of it (AIRR_GATE_FILE_*).
+static uint8_t note_opened(struct airr_gate_data* data, int64_t fd, const char* name) {
+  enum { kModeAt = 24, kType = 0170000, kDirectory = 0040000, kRegular = 0100000 };  // struct stat
+  const uint64_t arguments[6] = {(uint64_t)fd, (uint64_t)data->open_status};
+  if (fd >= AIRR_GATE_FILES || exempt(kFstat, arguments) != 0) return 0;
+  const uint32_t type = *(const uint32_t*)(data->open_status + kModeAt) & kType;
+  if (type == kDirectory) note_directory(data, (int32_t)fd, name, length_of(name));
+  return data->files[fd] = type == kDirectory ? AIRR_GATE_FILE_DIRECTORY : type == kRegular ? AIRR_GATE_FILE_READ : 0;
+}
+
+// The log has the name, and behind it what is known of the file.
+static int record_open(struct airr_gate_data* data, struct call* call, const struct shape* shape,
+                       struct airr_gate_entry* entry) {
+  uint8_t* const at = (uint8_t*)(entry + 1);
+  const uint64_t size = gate_copy_name(at, shape->in, AIRR_GATE_NAME_SIZE - 1);
+  const char* const name = size != 0 ? name_in_tree(data, shape, (const char*)at, size) : 0;
+  if (name == 0) return 0;
+  const uint64_t arguments[6] = {AIRR_GATE_TREE_FD, (uint64_t)name, AIRR_GATE_HOWS + shape->how * AIRR_GATE_HOW_STRIDE,
+                                 AIRR_GATE_HOW_SIZE};
+  const int64_t result = exempt(kOpenat2, arguments);
+  if (result < 0 && result != -kNotThere) return 0;
+  at[size] = result < 0 ? 0 : note_opened(data, result, name);
+  entry->result = result;
+  entry->in = (uint32_t)size + 1;
+  entry->out = 0;
+  data->log_used += (uint32_t)(sizeof *entry + padded(size + 1));
+  call->number = (uint64_t)result;
+  return 1;
+}
+
 static uint64_t out_of(const struct shape* shape, int64_t result) {
   if (result < 0) return 0;
   if (!shape->out_is_result) return shape->out_size;
@@ -373,6 +471,7 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   for (int i = 0; i < 6; ++i) entry->arguments[i] = call->argument[i];
   entry->resume = data->call_resume;
   entry->stack = data->call_stack;
+  if (shape->is_open) return record_open(data, call, shape, entry);
   uint8_t* const at = (uint8_t*)(entry + 1);
   uint64_t in = 0;
   if (shape->is_name && shape->out - shape->in < AIRR_GATE_NAME_SIZE) {
@@ -399,8 +498,13 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   entry->out = (uint32_t)out;
   copy(at + padded(in), (const void*)shape->out, out);
   if (call->number == kClose) data->files[(uint32_t)call->argument[0]] = 0;
-  if (duplicates(call) && result >= 0 && result < AIRR_GATE_FILES)
-    data->files[result] = data->files[(uint32_t)call->argument[0]];
+  if (duplicates(call) && result >= 0 && result < AIRR_GATE_FILES) {
+    const uint32_t fd = (uint32_t)call->argument[0];
+    const struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
+    const int in_tree = directory->fd == (int32_t)fd;
+    note_directory(data, (int32_t)result, directory->path, in_tree ? directory->length : AIRR_GATE_DIRECTORY_SIZE);
+    data->files[result] = data->files[fd];
+  }
   data->log_used = used + (uint32_t)(sizeof *entry + padded(in) + padded(out));
   call->number = (uint64_t)result;
   return 1;

@@ -382,4 +382,42 @@ gate_counter:
   jmp *(AIRR_GATE_DATA + AIRR_GATE_DATA_CALL_PLAIN)
   .cfi_endproc
 
+// In: %rdi = where to, %rsi = a name, %rdx = its size at most. Out: %rax = its size with the NUL, or 0: it
+// is longer, or not there. A fault on the name goes on at gate_name_fault.
+  .section .text.names, "ax", @progbits
+  .globl gate_copy_name
+  .hidden gate_copy_name
+gate_copy_name:
+  .cfi_startproc
+  xorl %eax, %eax
+1:
+  cmpq %rdx, %rax
+  jae gate_name_fault
+  movb (%rsi, %rax), %cl
+  movb %cl, (%rdi, %rax)
+  incq %rax
+  testb %cl, %cl
+  jnz 1b
+  ret
+  .org AIRR_GATE_NAME_FAULT - AIRR_GATE_NAMES, 0xcc
+  .globl gate_name_fault
+  .hidden gate_name_fault
+gate_name_fault:
+  xorl %eax, %eax
+  ret
+  .cfi_endproc
+
+// RESOLVE_NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH: what is opened is in the tree, and is what its name says.
+  .section .text.hows, "a", @progbits
+  .globl gate_hows
+  .hidden gate_hows
+gate_hows:
+  .set how, 0
+  .rept AIRR_GATE_HOW_COUNT
+  // O_LARGEFILE, as open(2) adds; O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY.
+  .quad 0x8000 | (how & 1) << 19 | (how >> 1 & 1) << 16 | (how >> 2 & 1) << 17 | (how >> 3 & 1) << 11 | (how >> 4 & 1) << 8
+  .quad 0, 0xf, 0
+  .set how, how + 1
+  .endr
+
   .section .note.GNU-stack, "", @progbits

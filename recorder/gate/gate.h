@@ -34,6 +34,15 @@
 #define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x3040))
 // The same for sites of RDTSC.
 #define AIRR_GATE_COUNTER (AIRR_GATE_TEXT + AIRR_U64(0x3100))
+// Copies a name of the program's: what it faults on is not there (mediator/recording_gate.cpp, endNameFault).
+#define AIRR_GATE_NAMES (AIRR_GATE_TEXT + AIRR_U64(0x3200))
+#define AIRR_GATE_NAME_FAULT (AIRR_GATE_TEXT + AIRR_U64(0x3280))
+// What openat2(2) is told, out of the program's reach: one struct open_how, and 8 bytes of padding, for each
+// combination of AIRR_GATE_HOW_*.
+#define AIRR_GATE_HOWS (AIRR_GATE_TEXT + AIRR_U64(0x3400))
+#define AIRR_GATE_HOW_SIZE 24
+#define AIRR_GATE_HOW_STRIDE 32
+#define AIRR_GATE_HOW_COUNT 32
 // One trampoline for each patched site (mediator/gate_patch.h), written when the site is patched.
 #define AIRR_GATE_TRAMPOLINES (AIRR_GATE_TEXT + AIRR_U64(0x4000))
 #define AIRR_GATE_TRAMPOLINE_SIZE 64
@@ -78,6 +87,10 @@
 #define AIRR_GATE_DATA_CLOCKS 67584
 
 #define AIRR_GATE_FILES 1024
+// The descriptor of AIRR_GATE_TREE that each process of a session has whose gate opens files; not the program's
+// to close or replace. Above what is known of descriptors, and so of no use for the gate's other calls.
+#define AIRR_GATE_TREE_FD 1024
+#define AIRR_GATE_TREE "/usr"
 #define AIRR_GATE_LOG_SIZE 65536
 #define AIRR_GATE_CLOCKS 1800
 
@@ -96,7 +109,17 @@ struct airr_gate_reading {
 #define AIRR_GATE_MAY_PROTECT 1  // mprotect
 #define AIRR_GATE_MAY_LOOK_UP 2  // stat and its kin, of any name
 #define AIRR_GATE_MAY_USE_FILES 4  // what is known of descriptors: one process alone has the memory and them
+#define AIRR_GATE_MAY_OPEN 8  // for reading, what is in AIRR_GATE_TREE
 #define AIRR_GATE_NAME_SIZE 256  // of a name that is looked up, with its NUL, at most
+#define AIRR_GATE_DIRECTORIES 64
+#define AIRR_GATE_DIRECTORY_SIZE 240  // of its path in the tree, with its NUL
+
+// A directory in the tree, at the place of its descriptor modulo AIRR_GATE_DIRECTORIES.
+struct airr_gate_directory {
+  int32_t fd;       // -1: none
+  uint32_t length;  // of its path, without the NUL
+  char path[AIRR_GATE_DIRECTORY_SIZE];
+};
 
 // The log has one of these for each call, then what the call read of the caller's memory, then what
 // it wrote, each rounded up to 8 bytes.
@@ -132,6 +155,11 @@ struct airr_gate_data {
   uint8_t stack[AIRR_GATE_DATA_STACK_END - 88 - AIRR_GATE_FILES];
   uint8_t log[AIRR_GATE_LOG_SIZE];
   struct airr_gate_reading clocks[AIRR_GATE_CLOCKS];
+  // Record: directories in the tree among the descriptors that are known.
+  struct airr_gate_directory directories[AIRR_GATE_DIRECTORIES];
+  // Of the open at hand: a name from the tree on, and what fstat says.
+  char open_name[AIRR_GATE_DIRECTORY_SIZE + AIRR_GATE_NAME_SIZE];
+  uint8_t open_status[144];
 };
 #endif
 

@@ -23,6 +23,8 @@ SECTIONS {
   .stub (AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT) : { *(.text.stub) } :text
   .call (AIRR_GATE_CALL - AIRR_GATE_TEXT) : { *(.text.call) } :text =0xcccccccc
   .counter (AIRR_GATE_COUNTER - AIRR_GATE_TEXT) : { *(.text.counter) } :text =0xcccccccc
+  .names (AIRR_GATE_NAMES - AIRR_GATE_TEXT) : { *(.text.names) } :text =0xcccccccc
+  .hows (AIRR_GATE_HOWS - AIRR_GATE_TEXT) : { *(.text.hows) } :text
 
   // There is nothing to relocate and nothing to write.
   /DISCARD/ : {
@@ -35,6 +37,10 @@ ASSERT(gate_syscall == AIRR_GATE_SYSCALL - AIRR_GATE_TEXT, "the exempt pair is m
 ASSERT(gate_inject == AIRR_GATE_INJECT - AIRR_GATE_TEXT, "the injection pair is misplaced")
 ASSERT(gate_call == AIRR_GATE_CALL - AIRR_GATE_TEXT, "the way of calls is misplaced")
 ASSERT(gate_counter == AIRR_GATE_COUNTER - AIRR_GATE_TEXT, "the way of counters is misplaced")
+ASSERT(gate_copy_name == AIRR_GATE_NAMES - AIRR_GATE_TEXT, "the copying of names is misplaced")
+ASSERT(gate_name_fault == AIRR_GATE_NAME_FAULT - AIRR_GATE_TEXT, "the end of a name's fault is misplaced")
+ASSERT(gate_hows == AIRR_GATE_HOWS - AIRR_GATE_TEXT, "the ways to open are misplaced")
+ASSERT(SIZEOF(.hows) == AIRR_GATE_HOW_STRIDE * AIRR_GATE_HOW_COUNT, "there are not all ways to open")
 ASSERT(. <= AIRR_GATE_TRAMPOLINES - AIRR_GATE_TEXT, "no room for the trampolines")
 ASSERT(gate_stub_entry == AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT, "the stub's entry is misplaced")
 ASSERT(. <= AIRR_GATE_TEXT_SIZE, "the gate's text is too large")

@@ -319,6 +319,36 @@ TEST(Policy, AllowedSubtreesHaveNoExceptionInside) {
   EXPECT_TRUE(policy.allowedSubtrees(ActionKind::kUnlink).empty());
 }
 
+TEST(Policy, ATreeCanBeAllowedWhereALargerOneHasExceptions) {
+  const Policy policy = policyOf(R"(
+- rule: reading
+  condition: action in (open-read, load)
+  verdict: allow
+- rule: credentials
+  condition: >
+    (path under /home/u/.ssh or (path.name in (id_rsa) and not path under (/usr, /srv))) and action in (open-read, load)
+  verdict: blocked
+- rule: keys
+  condition: action = load and path glob **/*.key
+  verdict: blocked
+)");
+  EXPECT_TRUE(policy.allowsIn(ActionKind::kOpenRead, "/usr"));
+  EXPECT_TRUE(policy.allowsIn(ActionKind::kOpenRead, "/usr/lib"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kOpenRead, "/usrlocal"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kOpenRead, "/home/u"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kOpenRead, "/home/u/.ssh/keys"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kOpenRead, "/"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kLoad, "/usr"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kExec, "/usr"));
+}
+
+TEST(Policy, TheSystemsFilesAreReadFreelyUnderDeveloper) {
+  const Policy policy = Policy::load("developer", exampleBindings());
+  EXPECT_TRUE(policy.allowsIn(ActionKind::kOpenRead, "/usr"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kOpenRead, "/"));
+  EXPECT_FALSE(policy.allowsIn(ActionKind::kOpenWrite, "/usr"));
+}
+
 TEST(Policy, ExplainShowsHowEachTestCameOut) {
   const Policy policy = policyOf(kLayers);
   const OwnedAction owned = actionOf("{action: open-read, path: /a/b/q}", policy);
