@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "recorder/blob_store.h"
+#include "recorder/event_worker.h"
 #include "recorder/frame.h"
 #include "recorder/frame_writer.h"
 #include "recorder/metadata.h"
@@ -21,28 +22,6 @@ constexpr size_t kFlushThreshold = 64 << 10;    // raw bytes in a frame
 constexpr size_t kLeaf = 4 << 10;               // raw bytes in a leaf
 constexpr size_t kFirstSegmentWords = 8 << 10;  // 64 KiB: events below it need no allocation
 
-// What the frame being filled has in the clear besides, where it is encrypted.
-class MetadataFrame {
- public:
-  void add(schema::Event::Reader event) {
-    capnp::MallocMessageBuilder message;
-    copyMetadata(event, message.initRoot<schema::Event>());
-    const auto words = capnp::messageToFlatArray(message);
-    const auto bytes = words.asBytes();
-    raw_.insert(raw_.end(), bytes.begin(), bytes.end());
-  }
-  void write(FrameWriter& frames) {
-    Encoding encoding;
-    const Bytes stored = compressor_.compress(raw_, encoding);
-    frames.metadata(raw_.size(), encoding, stored);
-    raw_.clear();
-  }
-
- private:
-  EventCompressor compressor_;
-  std::vector<uint8_t> raw_;
-};
-
 Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t*>(data), size}; }
 
 }  // namespace
@@ -53,9 +32,8 @@ class TraceWriter::Impl {
        const TraceOptions& options)
       : path_(path),
         frames_(path, key, header, options),
-        blobs_(frames_, key.cache, options.workerAffinity) {
-    if (frames_.showsMetadata()) metadata_.emplace();
-  }
+        worker_(frames_),
+        blobs_(frames_, key.cache, options.workerAffinity) {}
 
   ~Impl() {
     if (frames_.failed()) return;
@@ -78,12 +56,16 @@ class TraceWriter::Impl {
     guarded([&] {
       if (digested == Digested::kAlone) endLeaf();
       append(message_.value().getSegmentsForOutput());
-      if (metadata_) metadata_->add(message_.value().getRoot<schema::Event>().asReader());
+      if (frames_.showsMetadata()) addMetadata(message_.value().getRoot<schema::Event>().asReader());
       message_.reset();  // zeroes what was used of scratch_
       ++events_;
       ++leafEvents_;
-      if (digested == Digested::kAlone || frameSize_ - leafStart_ >= kLeaf) endLeaf();
-      if (frameSize_ >= kFlushThreshold || leaves_.size() + 2 > kMaxLeaves) writeEvents();
+      if (digested == Digested::kAlone || frame_.size - leafStart() >= kLeaf) endLeaf();
+      if (frame_.size >= kFlushThreshold || frame_.leaves.size() + 2 > kMaxLeaves) {
+        endLeaf();
+        worker_.put(frame_);
+        frame_.firstEvent = events_ + 1;
+      }
     });
   }
 
@@ -145,10 +127,10 @@ class TraceWriter::Impl {
       throw Error(ExitCode::kFailure,
                   "an event of " + std::to_string(size) + " bytes is too large for a trace");
     }
-    if (frameSize_ + size > kMaxEventsFrame) writeEvents();
-    if (frameSize_ + size > frameCapacity_) growFrame(frameSize_ + size);
+    if (frame_.size + size > kMaxEventsFrame) writeEvents();
+    if (frame_.size + size > frame_.capacity) growFrame(frame_.size + size);
 
-    uint8_t* to = frame_.get() + frameSize_;
+    uint8_t* to = frame_.bytes.get() + frame_.size;
     auto putWord = [&to](uint32_t value) {
       std::memcpy(to, &value, sizeof value);
       to += sizeof value;
@@ -160,55 +142,50 @@ class TraceWriter::Impl {
       std::memcpy(to, segment.begin(), segment.size() * sizeof(capnp::word));
       to += segment.size() * sizeof(capnp::word);
     }
-    frameSize_ += size;
+    frame_.size += size;
+  }
+
+  void addMetadata(schema::Event::Reader event) {
+    capnp::MallocMessageBuilder message;
+    copyMetadata(event, message.initRoot<schema::Event>());
+    const auto words = capnp::messageToFlatArray(message);
+    const auto bytes = words.asBytes();
+    frame_.metadata.insert(frame_.metadata.end(), bytes.begin(), bytes.end());
   }
 
   void growFrame(size_t atLeast) {
-    const size_t capacity = std::max(atLeast, 2 * frameCapacity_);
+    const size_t capacity = std::max({atLeast, 2 * frame_.capacity, 4 * kFlushThreshold});
     std::unique_ptr<uint8_t[]> larger(new uint8_t[capacity]);
-    std::copy_n(frame_.get(), frameSize_, larger.get());
-    frame_ = std::move(larger);
-    frameCapacity_ = capacity;
+    std::copy_n(frame_.bytes.get(), frame_.size, larger.get());
+    frame_.bytes = std::move(larger);
+    frame_.capacity = capacity;
   }
+
+  size_t leafStart() const { return frame_.leaves.empty() ? 0 : frame_.leaves.back().end; }
 
   void endLeaf() {
     if (leafEvents_ == 0) return;
-    if (const auto salt = frames_.salt(events_ - leafEvents_ + 1)) hash_.update(*salt);
-    hash_.update(bytesOf(frame_.get() + leafStart_, frameSize_ - leafStart_));
-    leaves_.push_back({leafEvents_, hash_.finish()});
-    leafStart_ = frameSize_;
-    leafEvents_ = 0;
+    frame_.leaves.push_back({std::exchange(leafEvents_, 0), frame_.size});
   }
 
+  // Behind it, all events are in the file.
   void writeEvents() {
     endLeaf();
-    if (leaves_.empty()) return;
-    Encoding encoding;
-    const Bytes stored = compressor_.compress(bytesOf(frame_.get(), frameSize_), encoding);
-    frames_.events(frameSize_, leaves_, encoding, stored);
-    if (metadata_) metadata_->write(frames_);
-    leaves_.clear();
-    leafStart_ = frameSize_ = 0;
+    if (frame_.leaves.empty()) return worker_.drain();
+    worker_.write(frame_);
+    frame_.firstEvent = events_ + 1;
   }
 
   const std::string path_;
   FrameWriter frames_;
+  EventWorker worker_;
   BlobStore blobs_;
-  EventCompressor compressor_;
-  std::optional<MetadataFrame> metadata_;
-
   // The event being filled. Its first segment is scratch_, which is all zeros between events.
   alignas(8) capnp::word scratch_[kFirstSegmentWords]{};
   std::optional<capnp::MallocMessageBuilder> message_;
 
-  // The frame being filled.
-  size_t frameCapacity_ = 4 * kFlushThreshold;
-  std::unique_ptr<uint8_t[]> frame_{new uint8_t[frameCapacity_]};
-  size_t frameSize_ = 0;
-  std::vector<Leaf> leaves_;
-  size_t leafStart_ = 0;     // of the leaf being filled
-  uint32_t leafEvents_ = 0;  // in it
-  Sha256 hash_;
+  FilledFrame frame_{.firstEvent = 1};  // or rather, being filled
+  uint32_t leafEvents_ = 0;             // since its last leaf
 
   uint64_t events_ = 0;  // committed
 };
