@@ -175,6 +175,7 @@ void Recording::launch() {
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
                output.st_ino == error.st_ino;
+  outputs_[0] = {output.st_dev, output.st_ino}, outputs_[1] = {error.st_dev, error.st_ino};
   began_ = now_ = steadyNow();
   const Launched launched = launcher_->start();
   root_ = launched.tid;

@@ -331,6 +331,7 @@ class Recording {
   };
   StreamTurn streams_[2];
   bool oneStream_ = false;  // output and error are the same file
+  std::pair<uint64_t, uint64_t> outputs_[2];  // device and inode of output and error
   uint64_t forcedCounts_[3] = {};
   std::vector<uint64_t> affinity_;   // the mask that tracees see when pinned
   // Of the mediator's core, and of the others; empty: tasks are not placed.

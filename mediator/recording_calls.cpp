@@ -424,12 +424,18 @@ void Recording::noteResult(Task& task, Syscall::Builder call, int64_t result) {
   if (!sharedObjects_.empty()) noteSharedWrite(task, call, result);
 }
 
-// Which of the session's standard streams a descriptor is: the same open file description (kcmp(2)),
-// or the same pipe, socket or terminal opened anew.
+// Which of the session's standard streams a descriptor is: the same open file description (kcmp(2)).
 uint8_t Recording::standardStream(Task& task, int fd) {
-  const pid_t tid = raw(task.tracee.tid());
+  OpenFiles& files = task.process->files;
+  const bool wasKnown = !task.process->sharesFiles && files.known(fd) != nullptr;
+  const OpenFile* file = openFile(task, fd);
+  const bool isSeen = file != nullptr;
+  const std::pair<uint64_t, uint64_t> object = isSeen ? std::pair(file->device, file->inode) : std::pair(0ul, 0ul);
+  // No duplicate stays of what is written: it would keep a program from being executed (ETXTBSY).
+  if (!wasKnown && isSeen && file->fd) files.forget(fd);
   auto same = [&](int own) {
-    return syscall(SYS_kcmp, getpid(), tid, KCMP_FILE, own, fd) == 0;
+    return (!isSeen || object == outputs_[own - 1]) &&
+           syscall(SYS_kcmp, getpid(), raw(task.tracee.tid()), KCMP_FILE, own, fd) == 0;
   };
   const bool output = same(1), error = same(2);
   if (output && error) return static_cast<uint8_t>(fd == 2 ? Syscall::Stream::ERROR : Syscall::Stream::OUTPUT);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <array>
@@ -349,6 +350,111 @@ TEST_F(GateCall, LooksNamesUpIfItMay) {
   strcpy(target, name);
   EXPECT_FALSE(logged(SYS_readlink, {of(target), of(target), sizeof target}));
   EXPECT_TRUE(std::string(target, 1) == "/" && strncmp(target, name, sizeof name) != 0);
+}
+
+// What the mediator does (recording_tree.cpp).
+void endNameFault(int, siginfo_t*, void* context) {
+  greg_t& at = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
+  if (at < static_cast<greg_t>(AIRR_GATE_NAMES) || at >= static_cast<greg_t>(AIRR_GATE_NAME_FAULT)) _exit(99);
+  at = AIRR_GATE_NAME_FAULT;
+}
+
+TEST_F(GateCall, OpensWhatIsInTheTreeIfItMay) {
+  patchPadded();
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  if (limit.rlim_max <= AIRR_GATE_TREE_FD) GTEST_SKIP() << "needs " << AIRR_GATE_TREE_FD << " descriptors";
+  const rlimit more{std::max<rlim_t>(limit.rlim_cur, AIRR_GATE_TREE_FD + 1), limit.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &more), 0);
+  const UniqueFd opened(open(AIRR_GATE_TREE, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd tree(dup3(opened.get(), AIRR_GATE_TREE_FD, O_CLOEXEC));
+  ASSERT_TRUE(tree);
+  for (airr_gate_directory& directory : data->directories) directory.fd = -1;
+
+  const auto of = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
+  constexpr auto kHere = static_cast<uint64_t>(AT_FDCWD);
+  std::vector<UniqueFd> kept;
+  int64_t result = 0;
+  const auto made = [&](uint64_t number, std::initializer_list<uint64_t> arguments) {
+    data->log_used = 0;
+    result = static_cast<int64_t>(run(code_, number, arguments).rax);
+    if (result >= 0) kept.emplace_back(static_cast<int>(result));
+    if (data->log_used == 0) return false;
+    EXPECT_EQ(entry()->result, result);
+    EXPECT_EQ(entry()->out, 0u);
+    const size_t size = strlen(reinterpret_cast<const char*>(entry() + 1)) + 1;
+    EXPECT_EQ(entry()->in, size + 1);
+    EXPECT_EQ(data->log_used, sizeof(airr_gate_entry) + gateLogged(size + 1));
+    return true;
+  };
+  const auto known = [&] { return reinterpret_cast<const uint8_t*>(entry() + 1)[entry()->in - 1]; };
+
+  const char file[] = AIRR_GATE_TREE "/include/stdio.h", directory[] = AIRR_GATE_TREE "/include";
+  EXPECT_FALSE(made(SYS_open, {of(file), O_RDONLY}));
+  data->may = AIRR_GATE_MAY_OPEN;
+  EXPECT_FALSE(made(SYS_open, {of(file), O_RDONLY}));
+  data->may = AIRR_GATE_MAY_OPEN | AIRR_GATE_MAY_USE_FILES;
+  EXPECT_TRUE(made(SYS_open, {of(file), O_RDONLY}));
+  EXPECT_EQ(known(), AIRR_GATE_FILE_READ);
+  EXPECT_EQ(data->files[result], AIRR_GATE_FILE_READ);
+  EXPECT_EQ(fcntl(static_cast<int>(result), F_GETFD), 0);
+  // The flags that open(2) would have left.
+  constexpr uint64_t kFlags = O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW;
+  EXPECT_TRUE(made(SYS_openat, {kHere, of(file), kFlags}));
+  EXPECT_EQ(fcntl(static_cast<int>(result), F_GETFD), FD_CLOEXEC);
+  const UniqueFd alike(open(file, kFlags));
+  EXPECT_EQ(fcntl(static_cast<int>(result), F_GETFL), fcntl(alike.get(), F_GETFL));
+
+  EXPECT_TRUE(made(SYS_openat, {kHere, of(directory), O_DIRECTORY | O_CLOEXEC}));
+  EXPECT_EQ(known(), AIRR_GATE_FILE_DIRECTORY);
+  const auto fd = static_cast<uint64_t>(result);
+  EXPECT_TRUE(made(SYS_openat, {fd, of("stdio.h"), O_RDONLY}));
+  EXPECT_STREQ(reinterpret_cast<const char*>(entry() + 1), "stdio.h");
+  EXPECT_TRUE(made(SYS_openat, {fd, of("linux"), O_DIRECTORY}));
+  const auto below = static_cast<uint64_t>(result);
+  EXPECT_TRUE(made(SYS_openat, {below, of("fs.h"), O_RDONLY}));
+  EXPECT_TRUE(made(SYS_openat, {below, of("no-such.h"), O_RDONLY}));
+  EXPECT_EQ(result, -ENOENT);
+  EXPECT_EQ(known(), 0);
+  EXPECT_TRUE(run(code_, SYS_fcntl, {below, F_DUPFD_CLOEXEC, 0}).rax > below);
+  const auto copy = static_cast<uint64_t>(entry(data->log_used - sizeof(airr_gate_entry))->result);
+  kept.emplace_back(static_cast<int>(copy));
+  EXPECT_TRUE(made(SYS_openat, {copy, of("fs.h"), O_RDONLY}));
+
+  // In the open: other trees, what leads out or through a link, what is not written plainly, and other flags.
+  EXPECT_FALSE(made(SYS_open, {of("/etc/passwd"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usrx"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr/"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr/../etc/passwd"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr/include/./stdio.h"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr//include/stdio.h"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr/include/"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_openat, {fd, of("../../etc/passwd"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_openat, {fd, of(""), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_openat, {static_cast<uint64_t>(opened.get()), of("include"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of(file), O_PATH}));
+  EXPECT_FALSE(made(SYS_open, {of(file), O_WRONLY}));
+  EXPECT_FALSE(made(SYS_openat, {kHere, of(directory), O_TMPFILE | O_RDWR, 0600}));
+  const std::string longName = std::string(directory) + "/" + std::string(AIRR_GATE_NAME_SIZE, 'x');
+  EXPECT_FALSE(made(SYS_open, {of(longName.c_str()), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/proc/self/root/usr/include/stdio.h"), O_RDONLY}));
+  EXPECT_FALSE(made(SYS_open, {of("/usr/bin/awk"), O_RDONLY}));  // a link to /etc/alternatives
+
+  // A name that is not there.
+  struct sigaction action {}, before {};
+  action.sa_sigaction = endNameFault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;  // the gate's stack is small
+  std::vector<char> stack(1 << 16);
+  const stack_t other{stack.data(), 0, stack.size()}, none{nullptr, SS_DISABLE, 0};
+  ASSERT_EQ(sigaltstack(&other, nullptr), 0);
+  ASSERT_EQ(sigaction(SIGSEGV, &action, &before), 0);
+  EXPECT_FALSE(made(SYS_open, {1 << 16, O_RDONLY}));
+  EXPECT_EQ(result, -EFAULT);
+  sigaction(SIGSEGV, &before, nullptr);
+  sigaltstack(&none, nullptr);
+  EXPECT_FALSE(made(SYS_open, {0, O_RDONLY}));
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 TEST_F(GateCall, ReplayComparesTheNameThatIsLookedUp) {

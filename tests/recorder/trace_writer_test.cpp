@@ -219,14 +219,33 @@ TEST_F(TraceWriterTest, DestructionWithoutSealKeepsTheBlobs) {
   EXPECT_TRUE(reader.readBlob(0, 0, blob.size()) == blob);
 }
 
-TEST_F(TraceWriterTest, CommitThatFillsTheFrameReportsTheFailure) {
+TEST_F(TraceWriterTest, AFullFrameThatCannotBeWrittenIsReportedBeforeWhatFollows) {
   TraceWriter writer = create(file_);
   FileSizeLimit limit(std::filesystem::file_size(file_));
   const ByteVector text = noise(70'000, 1);
   auto event = writer.begin();
   event.setClocks(kj::arrayPtr(text.data(), text.size()));
-  EXPECT_THROW(writer.commit(), Error);
+  writer.commit();
+  EXPECT_THROW(writer.flush(), Error);
   EXPECT_THROW(writer.begin(), Error);
+}
+
+TEST_F(TraceWriterTest, FullFramesAreInTheFileInTheirOrderWhenFlushReturns) {
+  TraceWriter writer = create(file_);
+  constexpr uint32_t kEvents = 3000;
+  const ByteVector text = noise(1000, 1);
+  for (uint32_t task = 1; task <= kEvents; ++task) {
+    auto event = writer.begin();
+    event.setTask(task);
+    event.setClocks(kj::arrayPtr(text.data(), text.size()));
+    writer.commit();
+    if (task % 700 != 0 && task != kEvents) continue;
+    writer.flush();
+    TraceReader reader(file_, &keys_);
+    uint32_t seen = 0;
+    while (auto next = reader.next()) EXPECT_EQ(next->getTask(), ++seen);
+    EXPECT_EQ(seen, task);
+  }
 }
 
 TEST_F(TraceWriterTest, RefusesAnEventBeyondTheBoundOfAFrame) {
