@@ -31,6 +31,8 @@ using policies::Verdict;
 using syscalls::Authority;
 using syscalls::Type;
 
+constexpr uint64_t kFaccessat2 = 439, kFchmodat2 = 452;
+
 // Whether a call follows a link in the last place of its `which`-th name.
 bool follows(const syscalls::Call& call, unsigned which) {
   const uint64_t* a = call.arguments;
@@ -70,6 +72,24 @@ bool follows(const syscalls::Call& call, unsigned which) {
     case SYS_utimensat: return unless(a[3]);
     case SYS_execveat: return unless(a[4]);
     default: return true;
+  }
+}
+
+// Whether an empty name is the descriptor itself.
+bool takesEmptyName(const syscalls::Call& call) {
+  const uint64_t* a = call.arguments;
+  switch (call.number) {
+    case SYS_statx: return (a[2] & AT_EMPTY_PATH) != 0;
+    case SYS_newfstatat:
+    case SYS_utimensat:
+    case kFaccessat2:
+    case kFchmodat2: return (a[3] & AT_EMPTY_PATH) != 0;
+    case SYS_fchownat:
+    case SYS_linkat:
+    case SYS_name_to_handle_at:
+    case SYS_execveat: return (a[4] & AT_EMPTY_PATH) != 0;
+    case SYS_readlinkat: return true;
+    default: return false;
   }
 }
 
@@ -171,14 +191,24 @@ void Recording::lookUpNames(Task& task) {
       dirfd = static_cast<int>(task.call.arguments[i - 1]);
     // No name at all is the descriptor itself too (futimens(3)).
     const bool isDescriptor = task.call.arguments[i] == 0 && dirfd >= 0;
-    if (!task.process->plain ||
-        (!isDescriptor && !task.tracee.readString({task.call.arguments[i]}, name, PATH_MAX)))
+    if (!task.process->plain) continue;
+    const auto leadsTo = [&](int error) {
+      found.emplace();
+      found->error = error;
+    };
+    if (!isDescriptor && !task.tracee.readString({task.call.arguments[i]}, name, PATH_MAX)) {
+      // What only looks goes to the kernel.
+      if (model.authority != Authority::kMetadata) leadsTo(EFAULT);
       continue;
+    }
     UniqueFd borrowed;
     int from = -1;
     if (!name.empty() && name[0] != '/') from = directoryOf(task, dirfd, borrowed);
-    // An empty name is the descriptor itself (AT_EMPTY_PATH), or ENOENT.
     if (name.empty()) {
+      if (!isDescriptor && !takesEmptyName(task.call)) {
+        leadsTo(ENOENT);
+        continue;
+      }
       ResolvedName itself;
       itself.object.reset(open(descriptorLink(task.tracee.tid(), dirfd).c_str(), O_PATH | O_CLOEXEC));
       if (!itself.object || fstat(itself.object.get(), &itself.status) != 0) continue;

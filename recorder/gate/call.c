@@ -254,7 +254,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->out = a[2], shape->out_size = kTermiosSize;
       return 1;
     case kFcntl:
-      if (duplicates(call)) return (uint32_t)a[0] < AIRR_GATE_FILES && allowed(data, AIRR_GATE_MAY_USE_FILES);
+      if ((uint32_t)a[0] >= AIRR_GATE_FILES) return 0;
+      if (duplicates(call)) return allowed(data, AIRR_GATE_MAY_USE_FILES);
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
     case kFutex:
       shape->arguments = 6;

@@ -103,6 +103,34 @@ def lookups_in_the_gate(place):
     check(all(e["handling"] != "gate" for e in events if "path" in e), "the gate looked up what a policy decides on")
 
 
+def opens_in_the_gate(place):
+    """What the gate opens is on record by its full path, and opened there only where no policy decides on it."""
+    def opened(path):
+        lines = place.airr_run("inspect", "--json", "--events", place.trace).output.decode().splitlines()
+        return [e for e in map(json.loads, lines) if e.get("syscall") == "openat" and e.get("path") == path]
+
+    outcome = place.record([str(place.programs / "opened")], policy="developer")
+    check(outcome.status == 0, shown(outcome.error))
+    for path, least in (("/usr/bin/env", 500), ("/usr/bin", 100), ("/usr/bin/no such program", 100)):
+        made = [e for e in opened(path) if e["handling"] == "gate"]
+        check(len(made) > least, f"{len(made)} of {len(opened(path))} opens of {path} were made in the gate")
+    for path in ("/usr", "/etc/passwd"):
+        check(all(e["handling"] == "mediator" for e in opened(path)), f"{path} was opened in the gate")
+
+    policy = place.base / "guards.yaml"
+    policy.write_text("""
+- policy: guards
+- rule: most
+  condition: not (action = open-read and path glob /usr/**/env)
+  verdict: allow
+""")
+    outcome = place.record(["sh", "-c", "for i in 1 2 3 4 5 6 7 8; do read x < /usr/bin/env; done"], policy=str(policy))
+    check(outcome.status != 0 or b"Permission denied" in outcome.error, shown(outcome.error))
+    lines = place.airr_run("inspect", "--json", "--events", place.trace).output.decode().splitlines()
+    events = [e for e in map(json.loads, lines) if e.get("syscall") in ("open", "openat")]
+    check(len(events) > 8 and all(e.get("handling") != "gate" for e in events), "the gate opened what a policy decides on")
+
+
 # Files one after the other, and so much read between them that the trace grows.
 WRITES = "i=0; while true; do echo $i > f$i; head -c 20000 /dev/urandom > /dev/null; i=$((i+1)); done"
 
@@ -413,6 +441,7 @@ def power(place):
 CHECKS = {
     "evidence.forged_log": forged_log,
     "evidence.lookups_in_the_gate": lookups_in_the_gate,
+    "evidence.opens_in_the_gate": opens_in_the_gate,
     "evidence.public_key": public_key,
     "evidence.header": header,
     "evidence.full_store": full_store,

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/netlink.h>
 #include <linux/vm_sockets.h>
 #include <netinet/ip_icmp.h>
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
@@ -34,6 +36,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "recorder/gate/gate.h"
 
 static const char *outside, *secret, *tool;
 static int port;
@@ -104,6 +108,67 @@ static void through_the_gate(void) {
                      : "rcx", "r11", "memory");
   }
   make_marker();
+}
+
+static long in_the_gate(long number, long a, long b, long c, long d) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  __asm__ volatile("call *%1"
+                   : "=a"(result)
+                   : "r"(AIRR_GATE_SYSCALL), "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+// By the gate's way to open system files: with names, directories and conditions of ours, and with another
+// directory in the place of theirs.
+static void through_the_tree(void) {
+  char directory[4096], climbing[8192] = "", *slash;
+  struct open_how own = {.flags = O_RDONLY};
+  snprintf(directory, sizeof directory, "%s", secret);
+  slash = strrchr(directory, '/');
+  *slash = 0;
+  for (int i = 0; i < 40; ++i) strcat(climbing, "../");
+  strcat(climbing, secret + 1);
+  int fd = open(directory, O_PATH | O_DIRECTORY);
+  print_file((int)in_the_gate(SYS_openat2, fd, (long)(slash + 1), (long)&own, sizeof own));
+  print_file((int)in_the_gate(SYS_openat2, fd, (long)(slash + 1), AIRR_GATE_HOWS, sizeof own));
+  print_file((int)in_the_gate(SYS_openat2, AT_FDCWD, (long)secret, AIRR_GATE_HOWS, sizeof own));
+  print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_TREE_FD, (long)climbing, (long)&own, sizeof own));
+  for (long at = AIRR_GATE_HOWS - 64; at < (long)AIRR_GATE_HOWS + 2048; ++at) {
+    print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_TREE_FD, (long)climbing, at, sizeof own));
+    print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_TREE_FD, (long)secret, at, sizeof own));
+  }
+  print_file((int)in_the_gate(SYS_openat, AT_FDCWD, (long)secret, O_RDONLY, 0));
+  struct rlimit many = {4096, 4096}, few = {8, 4096};
+  for (int i = 0; i < 10; ++i) {
+    switch (i) {
+      case 0: close(AIRR_GATE_TREE_FD); break;
+      case 1: in_the_gate(SYS_close, AIRR_GATE_TREE_FD, 0, 0, 0); break;
+      case 2: close_range(16, ~0u, 0); break;
+      case 3: syscall(SYS_close_range, AIRR_GATE_TREE_FD, AIRR_GATE_TREE_FD, 2 /* CLOSE_RANGE_UNSHARE */); break;
+      case 4: fcntl(AIRR_GATE_TREE_FD, F_SETFD, FD_CLOEXEC); break;
+      case 5: in_the_gate(SYS_fcntl, AIRR_GATE_TREE_FD, F_SETFD, FD_CLOEXEC, 0); break;
+      case 6: ioctl(AIRR_GATE_TREE_FD, FIOCLEX); break;
+      case 7: close_range(16, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */); break;
+      case 8: setrlimit(RLIMIT_NOFILE, &few); break;
+      case 9: unshare(CLONE_FILES); break;
+    }
+    setrlimit(RLIMIT_NOFILE, &many);
+    for (int where = 0; where < 3; ++where) {
+      if (where == 0) dup2(fd, AIRR_GATE_TREE_FD);
+      if (where == 1) syscall(SYS_dup3, fd, AIRR_GATE_TREE_FD, 0);
+      if (where == 2) fcntl(fd, F_DUPFD, AIRR_GATE_TREE_FD);
+      print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_TREE_FD, (long)(slash + 1), AIRR_GATE_HOWS, sizeof own));
+    }
+  }
+  print_file(open(secret, O_RDONLY));
+  // What was to be closed by an exec.
+  if (getenv("ESCAPE_AGAIN") != NULL) return;
+  setenv("ESCAPE_AGAIN", "1", 1);
+  char text[16];
+  snprintf(text, sizeof text, "%d", port);
+  execl("/proc/self/exe", "escape", "gate_tree", outside, secret, text, tool, NULL);
 }
 
 static void memfd_exec(void) {
@@ -536,6 +601,7 @@ int main(int argc, char** argv) {
   else if (is(t, "x32")) x32();
   else if (is(t, "io_uring")) io_uring();
   else if (is(t, "gate")) through_the_gate();
+  else if (is(t, "gate_tree")) through_the_tree();
   else if (is(t, "memfd")) memfd_exec();
   else if (is(t, "exec")) execl(tool, tool, marker, NULL);
   else if (is(t, "loader")) loader();

@@ -225,8 +225,11 @@ TEST_F(TraceWriterTest, AFullFrameThatCannotBeWrittenIsReportedBeforeWhatFollows
   const ByteVector text = noise(70'000, 1);
   auto event = writer.begin();
   event.setClocks(kj::arrayPtr(text.data(), text.size()));
-  writer.commit();
-  EXPECT_THROW(writer.flush(), Error);
+  const auto follow = [&] {
+    writer.commit();
+    writer.flush();
+  };
+  EXPECT_THROW(follow(), Error);
   EXPECT_THROW(writer.begin(), Error);
 }
 
