@@ -45,6 +45,21 @@ uint64_t makeFile(Tracee& tracee) {
   return require(fd, "making memory for the gate");
 }
 
+// A limit on the size of files counts for memory too (memfd_create(2) is of tmpfs): it is lifted for this one, as far
+// as it may be.
+bool makeRoom(int fd, uint64_t size) {
+  if (ftruncate(fd, static_cast<off_t>(size)) == 0) return true;
+  rlimit limit{};
+  if (errno != EFBIG || getrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+  const rlimit none{RLIM_INFINITY, RLIM_INFINITY}, most{limit.rlim_max, limit.rlim_max};
+  if (setrlimit(RLIMIT_FSIZE, &none) != 0) setrlimit(RLIMIT_FSIZE, &most);
+  const bool made = ftruncate(fd, static_cast<off_t>(size)) == 0;
+  const int error = errno;
+  setrlimit(RLIMIT_FSIZE, &limit);
+  errno = error;
+  return made;
+}
+
 }  // namespace
 
 std::unique_ptr<GateMemory> GateMemory::map(Tracee& tracee) {
@@ -64,8 +79,8 @@ GateMemory::GateMemory(std::shared_ptr<File> file, bool attached)
     : file_(std::move(file)), place_(file_->made++), attached_(attached) {
   if (file_->made > file_->places) {
     file_->places = 2 * place_ + 1;
-    if (ftruncate(file_->fd.get(), static_cast<off_t>(file_->places * AIRR_GATE_DATA_SIZE)) != 0)
-      throw systemError("making room for a gate's memory");
+    if (!makeRoom(file_->fd.get(), file_->places * AIRR_GATE_DATA_SIZE))
+      throw systemError("making room for a gate's memory", errno, "raise the limit on the size of files (ulimit -f)");
   }
   void* const at = mmap(nullptr, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file_->fd.get(),
                         static_cast<off_t>(place_ * AIRR_GATE_DATA_SIZE));

@@ -98,6 +98,8 @@ OpenFile& OpenFiles::enter(int fd, UniqueFd own, const struct stat& s) {
   file.inode = s.st_ino;
   if (S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 5)) {
     file.kind = OpenFile::Kind::kZeroDevice;
+  } else if (S_ISFIFO(s.st_mode)) {
+    file.kind = OpenFile::Kind::kPipe;
   } else if (S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) {
     file.kind = !isOnLocalFileSystem(own.get(), s) ? OpenFile::Kind::kForeign
                 : S_ISREG(s.st_mode)            ? OpenFile::Kind::kRegular

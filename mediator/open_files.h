@@ -25,7 +25,8 @@ struct OpenFile {
     kDirectory,   // the same
     kForeign,     // a regular file elsewhere (procfs, sysfs, FUSE, network): not read from here
     kZeroDevice,  // /dev/zero
-    kOther,       // pipes, sockets, terminals, …; not duplicated
+    kPipe,        // not duplicated, lest its other end finds it open
+    kOther,       // sockets, terminals, …; not duplicated
   };
   Kind kind = Kind::kOther;
   UniqueFd fd;  // for kRegular, kDirectory and kForeign

@@ -265,6 +265,7 @@ class Recording {
   void onForcedStop(Task&);
   bool spins(Task&, bool& lost);
   void force(Task&, schema::Forced::Reason);
+  bool breakOffWait(Task&);
   bool stepOutOfGate(Task&);
   bool standsInGate(Task&);
   bool standsAtPosition(Task&);

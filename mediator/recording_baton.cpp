@@ -151,6 +151,8 @@ void Recording::merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from
   for (auto& [tid, task] : tasks_)
     if (task->space && task->space->domain == from) moved.push_back(task.get());
   for (Task* task : moved) task->space->domain = into;
+  for (auto& [tid, task] : tasks_)
+    if (task->space && task->space->domain == into) allowInGate(*task, AIRR_GATE_MAY_WAIT, false);
   into->tasks += static_cast<uint32_t>(moved.size());
   from->tasks = 0;
   for (Task* task : from->ready) into->ready.push_back(task);

@@ -99,6 +99,7 @@ void Recording::enterCall(Task& task) {
   forgetClosedFiles(task);
   allowGateCalls(task, task.stash.empty());
   allowInGate(task, AIRR_GATE_MAY_USE_FILES, isAlone(task));
+  allowInGate(task, AIRR_GATE_MAY_WAIT, isAlone(task) && task.space->domain->tasks == 1);
   task.model = nullptr;
   task.entered = task.altered = task.releasable = false;
   task.inputHash = 0;

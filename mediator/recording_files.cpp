@@ -207,6 +207,7 @@ bool Recording::answerRead(Task& task) {
       return n >= 0 && answerBytes(task, a[1], n);
     }
     case SYS_read: {
+      if (file->kind == Kind::kPipe) noteOpenFile(task, static_cast<int>(a[0]));
       if (!regular) return false;
       bytes_.resize(a[2]);
       const ssize_t n = read(own, bytes_.data(), a[2]);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mediator/instruction.h"
 #include "mediator/memory_map.h"
 #include "mediator/recording.h"
 #include "recorder/gate/gate.h"
@@ -68,7 +69,7 @@ void Recording::askForYield(Task& task, bool asked) {
 
 void Recording::onForcedStop(Task& task) {
   task.forceRequested = false;
-  if (callsAgain(task)) return task.tracee.resume(Resume::kContinue);
+  if (breakOffWait(task) || callsAgain(task)) return task.tracee.resume(Resume::kContinue);
   const auto elapsed = steadyNow() - task.runningSince;
   const bool wanted = contended(task);
   if (standsInGate(task) && !stepOutOfGate(task)) return;
@@ -135,10 +136,23 @@ bool Recording::spins(Task& task, bool& lost) {
   return false;
 }
 
+// If a read of a pipe waits in the gate, it ends there with nothing done: the gate then makes it in the open, where
+// what has come meets it. (The kernel would restart it in the gate.)
+bool Recording::breakOffWait(Task& task) {
+  Registers r = task.tracee.registers();
+  if (r.rip != AIRR_GATE_SYSCALL + kSiteLength || r.orig_rax != SYS_read || !restarts(static_cast<int64_t>(r.rax)))
+    return false;
+  r.rax = static_cast<uint64_t>(-EINTR);
+  r.orig_rax = static_cast<uint64_t>(-1);
+  task.tracee.setRegisters(r);
+  return true;
+}
+
 // The gate's code is never left half-way: its log would be torn. Before a call that it makes in the open,
 // in a trampoline or in a clock function, nothing is half done; and a step over that call would wait for
 // a stop of a task that sleeps in a notification.
 bool Recording::stepOutOfGate(Task& task) {
+  breakOffWait(task);
   for (;;) {
     const uint64_t rip = task.tracee.registers().rip;
     if (!standsInGate(task) || (isInGate(rip) && rip >= AIRR_GATE_TRAMPOLINES)) return true;

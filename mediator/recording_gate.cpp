@@ -382,6 +382,8 @@ void Recording::noteOpenFile(Task& task, int fd) {
     case OpenFile::Kind::kRegular:
     case OpenFile::Kind::kZeroDevice:
       return noteGateFile(task, fd, AIRR_GATE_FILE_READ, true);
+    case OpenFile::Kind::kPipe:
+      return noteGateFile(task, fd, AIRR_GATE_FILE_PIPE, true);
     case OpenFile::Kind::kDirectory: {
       std::string path = file->path.empty() ? linkTarget(descriptorLink(task.tracee.tid(), fd)) : file->path;
       if (path.empty()) return;

@@ -66,6 +66,7 @@ void Recording::onSignal(Task& task, const Stop& stop) {
                              [&](const siginfo_t& s) { return s.si_signo == stop.signal; });
   if (!pending) task.stash.push_back(info);
   allowGateCalls(task, false);
+  breakOffWait(task);
   task.tracee.resume(Resume::kContinue);
 }
 

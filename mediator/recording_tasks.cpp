@@ -229,6 +229,10 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     if (!child.process->plain) allowInGate(child, AIRR_GATE_MAY_OPEN, false);
     if (task.space->domain->load.elsewhere) place(child);
   }
+  if (task.space->domain->tasks > 1) {
+    allowInGate(task, AIRR_GATE_MAY_WAIT, false);
+    allowInGate(child, AIRR_GATE_MAY_WAIT, false);
+  }
   child.signalMask = task.signalMask;
   child.affinity = task.affinity;
   if (request.flags & CLONE_CHILD_CLEARTID) child.clearChildTid = request.childTid;

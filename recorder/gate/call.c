@@ -106,6 +106,7 @@ struct shape {
   int is_name;             // `in` is a text, of in_size bytes at most
   int is_descriptor;       // of none, as is to be seen: the call is about its descriptor
   int is_open;
+  int waits;               // only a success counts: what breaks off the wait has to happen in the open
   uint64_t directory;      // of a name that is opened
   uint64_t how;            // the number of the way it is opened
   int arguments;           // as many as the call takes
@@ -172,13 +173,17 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
                     struct shape* shape) {
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
-  shape->out_is_result = shape->answered = shape->is_name = shape->is_descriptor = shape->is_open = 0;
+  shape->out_is_result = shape->answered = shape->is_name = shape->is_descriptor = shape->is_open = shape->waits = 0;
   shape->arguments = 3;
   shape->made_as = (uint32_t)call->number;
   switch (call->number) {
     case kRead:
     case kPread:
-      if (!known(data, a[0], AIRR_GATE_FILE_READ) || a[2] > kMostRead) return 0;
+      if (a[2] > kMostRead) return 0;
+      if (!known(data, a[0], AIRR_GATE_FILE_READ)) {
+        shape->waits = call->number == kRead && known(data, a[0], AIRR_GATE_FILE_PIPE) && allowed(data, AIRR_GATE_MAY_WAIT);
+        if (!shape->waits) return 0;
+      }
       shape->out = a[1], shape->out_size = a[2], shape->out_is_result = 1;
       if (call->number == kPread) shape->arguments = 4;
       return 1;
@@ -483,6 +488,7 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   const int64_t result =
       shape->answered ? shape->answer
                       : exempt(shape->made_as, shape->made_as == call->number ? call->argument : as_fstat);
+  if (shape->waits && result < 0) return 0;
   entry->result = result;
   // What it read is compared in replay whether it succeeded or not.
   if (shape->is_name) {

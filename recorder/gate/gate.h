@@ -49,7 +49,7 @@
 #define AIRR_GATE_TRAMPOLINE_COUNT 256
 // Data: one struct airr_gate_data, read-write; shared with the mediator while recording, else private.
 #define AIRR_GATE_DATA AIRR_U64(0x70010000)
-#define AIRR_GATE_DATA_SIZE AIRR_U64(0x20000)
+#define AIRR_GATE_DATA_SIZE AIRR_U64(0x30000)
 // Scratch: untouched until used, no reserve.
 #define AIRR_GATE_SCRATCH AIRR_U64(0x71000000)
 #define AIRR_GATE_SCRATCH_SIZE AIRR_U64(0x10000000)
@@ -84,14 +84,14 @@
 #define AIRR_GATE_DATA_CALL_PLAIN 56
 #define AIRR_GATE_DATA_KERNEL_CLOCK 64
 #define AIRR_GATE_DATA_STACK_END 2048
-#define AIRR_GATE_DATA_CLOCKS 67584
+#define AIRR_GATE_DATA_CLOCKS 133120
 
 #define AIRR_GATE_FILES 1024
 // The descriptor of AIRR_GATE_TREE that each process of a session has whose gate opens files; not the program's
 // to close or replace. Above what is known of descriptors, and so of no use for the gate's other calls.
 #define AIRR_GATE_TREE_FD 1024
 #define AIRR_GATE_TREE "/usr"
-#define AIRR_GATE_LOG_SIZE 65536
+#define AIRR_GATE_LOG_SIZE 131072
 #define AIRR_GATE_CLOCKS 1800
 
 #ifndef __ASSEMBLER__
@@ -104,12 +104,14 @@ struct airr_gate_reading {
 #define AIRR_GATE_FILE_READ 1       // reading from it neither waits nor depends on who reads
 #define AIRR_GATE_FILE_DIRECTORY 2  // a directory that can be listed, and whose path is known
 #define AIRR_GATE_FILE_STOP 4       // closing it is for the mediator
+#define AIRR_GATE_FILE_PIPE 8       // reading can wait
 
 // What depends on the session and the program.
 #define AIRR_GATE_MAY_PROTECT 1  // mprotect
 #define AIRR_GATE_MAY_LOOK_UP 2  // stat and its kin, of any name
 #define AIRR_GATE_MAY_USE_FILES 4  // what is known of descriptors: one process alone has the memory and them
 #define AIRR_GATE_MAY_OPEN 8  // for reading, what is in AIRR_GATE_TREE
+#define AIRR_GATE_MAY_WAIT 16  // nobody else needs the turn
 #define AIRR_GATE_NAME_SIZE 256  // of a name that is looked up, with its NUL, at most
 #define AIRR_GATE_DIRECTORIES 64
 #define AIRR_GATE_DIRECTORY_SIZE 240  // of its path in the tree, with its NUL

@@ -500,7 +500,7 @@ TEST(Stub, ExecutedWaitsInItsCallWithTheGateMapped) {
   bool text = false, zero = false;
   for (std::string line; std::getline(maps, line);) {
     text = text || line.starts_with("70000000-70008000 r-xp");
-    zero = zero || line.starts_with("70010000-70030000 rw-p");
+    zero = zero || line.starts_with("70010000-70040000 rw-p");
   }
   EXPECT_TRUE(text);
   EXPECT_TRUE(zero);
