@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,69 +46,92 @@ uint64_t makeFile(Tracee& tracee) {
   return require(fd, "making memory for the gate");
 }
 
-// A limit on the size of files counts for memory too (memfd_create(2) is of tmpfs): it is lifted for this one, as far
-// as it may be.
-bool makeRoom(int fd, uint64_t size) {
-  if (ftruncate(fd, static_cast<off_t>(size)) == 0) return true;
+// It counts for memory too (memfd_create(2) is of tmpfs), and the session's programs have it as well.
+bool fileSizesAreLimited() {
   rlimit limit{};
-  if (errno != EFBIG || getrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
-  const rlimit none{RLIM_INFINITY, RLIM_INFINITY}, most{limit.rlim_max, limit.rlim_max};
-  if (setrlimit(RLIMIT_FSIZE, &none) != 0) setrlimit(RLIMIT_FSIZE, &most);
-  const bool made = ftruncate(fd, static_cast<off_t>(size)) == 0;
-  const int error = errno;
-  setrlimit(RLIMIT_FSIZE, &limit);
-  errno = error;
-  return made;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 }  // namespace
 
 std::unique_ptr<GateMemory> GateMemory::map(Tracee& tracee) {
+  if (fileSizesAreLimited()) {
+    auto memory = inSegment();
+    memory->attach(tracee);
+    return memory;
+  }
   const uint64_t fd = makeFile(tracee);
   auto file = std::make_shared<File>();
   file->fd = openOwn(descriptorLink(tracee.tid(), static_cast<int>(fd)), O_RDWR);
   if (!file->fd) throw systemError("opening the gate's memory");
-  auto memory = std::unique_ptr<GateMemory>(new GateMemory(std::move(file), true));
+  auto memory = inFile(std::move(file));
   require(tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
                         {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0}),
           "mapping the gate's memory");
+  memory->attached_ = true;
   tracee.inject({AIRR_GATE_INJECT}, SYS_close, {fd});
   return memory;
 }
 
-GateMemory::GateMemory(std::shared_ptr<File> file, bool attached)
-    : file_(std::move(file)), place_(file_->made++), attached_(attached) {
-  if (file_->made > file_->places) {
-    file_->places = 2 * place_ + 1;
-    if (!makeRoom(file_->fd.get(), file_->places * AIRR_GATE_DATA_SIZE))
-      throw systemError("making room for a gate's memory", errno, "raise the limit on the size of files (ulimit -f)");
+std::unique_ptr<GateMemory> GateMemory::inFile(std::shared_ptr<File> file) {
+  auto memory = std::unique_ptr<GateMemory>(new GateMemory);
+  const uint64_t place = memory->place_ = file->made++;
+  if (file->made > file->places) {
+    file->places = 2 * place + 1;
+    if (ftruncate(file->fd.get(), static_cast<off_t>(file->places * AIRR_GATE_DATA_SIZE)) != 0)
+      throw systemError("making room for a gate's memory");
   }
-  void* const at = mmap(nullptr, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file_->fd.get(),
-                        static_cast<off_t>(place_ * AIRR_GATE_DATA_SIZE));
+  void* const at = mmap(nullptr, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd.get(),
+                        static_cast<off_t>(place * AIRR_GATE_DATA_SIZE));
   if (at == MAP_FAILED) throw systemError("mapping a gate's memory");
-  data_ = static_cast<airr_gate_data*>(at);
+  memory->data_ = static_cast<airr_gate_data*>(at);
+  memory->file_ = std::move(file);
+  return memory;
+}
+
+std::unique_ptr<GateMemory> GateMemory::inSegment() {
+  auto memory = std::unique_ptr<GateMemory>(new GateMemory);
+  memory->segment_ = shmget(IPC_PRIVATE, AIRR_GATE_DATA_SIZE, IPC_CREAT | 0600);
+  if (memory->segment_ < 0) throw systemError("making memory for a gate");
+  void* const at = shmat(memory->segment_, nullptr, 0);
+  const int error = errno;
+  // It can be attached all the same, and ends with those that are (shmctl(2), IPC_RMID).
+  shmctl(memory->segment_, IPC_RMID, nullptr);
+  if (at == reinterpret_cast<void*>(-1)) throw systemError("attaching a gate's memory", error);
+  memory->data_ = static_cast<airr_gate_data*>(at);
+  return memory;
 }
 
 GateMemory::~GateMemory() {
   if (data_ == nullptr) return;
+  if (!file_) {
+    shmdt(data_);
+    return;
+  }
   if (file_.use_count() > 1) madvise(data_, AIRR_GATE_DATA_SIZE, MADV_REMOVE);
   munmap(data_, AIRR_GATE_DATA_SIZE);
 }
 
 std::unique_ptr<GateMemory> GateMemory::fork() const {
-  auto child = std::unique_ptr<GateMemory>(new GateMemory(file_, false));
+  auto child = file_ ? inFile(file_) : inSegment();
   memcpy(child->data_, data_, offsetof(airr_gate_data, stack));
+  memcpy(child->data_->directories, data_->directories, sizeof data_->directories);
   child->data_->position = child->data_->log_used = 0;
   return child;
 }
 
-void GateMemory::attach(Tracee& child) {
+void GateMemory::attach(Tracee& tracee) {
   if (attached_) return;
-  // The one way to move a mapping in its file with no descriptor of it. MAP_NONBLOCK: without touching its pages
-  // (mm/mmap.c, remap_file_pages).
-  require(child.inject({AIRR_GATE_INJECT}, SYS_remap_file_pages,
-                       {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_ * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
-          "giving a child its gate's memory");
+  if (file_) {
+    // The one way to move a mapping in its file with no descriptor of it. MAP_NONBLOCK: without touching its pages
+    // (mm/mmap.c, remap_file_pages).
+    require(tracee.inject({AIRR_GATE_INJECT}, SYS_remap_file_pages,
+                          {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_ * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
+            "giving a child its gate's memory");
+  } else {
+    require(tracee.inject({AIRR_GATE_INJECT}, SYS_shmat, {static_cast<uint64_t>(segment_), AIRR_GATE_DATA, SHM_REMAP}),
+            "giving a task its gate's memory");
+  }
   attached_ = true;
 }
 

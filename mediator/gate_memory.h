@@ -22,7 +22,7 @@ class GateMemory {
   // Of a fresh image whose gate's text is mapped, and from AIRR_GATE_DATA on private memory: puts zeros there
   // that both see. The task is stopped outside of calls.
   static std::unique_ptr<GateMemory> map(Tracee&);
-  // For the child of a fork, whose mapping is still its parent's: a copy of what it knows, with empty logs.
+  // For the child of a fork, whose mapping is still its parent's: a copy of what that knows, with empty logs.
   std::unique_ptr<GateMemory> fork() const;
   // Gives a child its own, before its first instruction. Nothing, if it has it.
   void attach(Tracee& child);
@@ -45,11 +45,15 @@ class GateMemory {
     uint64_t places = 0, made = 0;
   };
 
-  GateMemory(std::shared_ptr<File> file, bool attached);
+  GateMemory() = default;
+  static std::unique_ptr<GateMemory> inFile(std::shared_ptr<File>);
+  // System V's, where a limit on the size of files forbids the other. It is found by number in one IPC namespace only.
+  static std::unique_ptr<GateMemory> inSegment();
 
-  std::shared_ptr<File> file_;
+  std::shared_ptr<File> file_;  // null: in a segment
   uint64_t place_ = 0;
-  bool attached_;
+  int segment_ = -1;
+  bool attached_ = false;
   airr_gate_data* data_ = nullptr;
 };
 
