@@ -266,6 +266,7 @@ class Recording {
   bool spins(Task&, bool& lost);
   void force(Task&, schema::Forced::Reason);
   bool breakOffWait(Task&);
+  bool runOutOfClock(Task&);
   bool stepOutOfGate(Task&);
   bool standsInGate(Task&);
   bool standsAtPosition(Task&);

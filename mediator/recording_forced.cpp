@@ -6,6 +6,9 @@
 #define XXH_INLINE_ALL
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -136,25 +139,71 @@ bool Recording::spins(Task& task, bool& lost) {
   return false;
 }
 
-// If a read of a pipe waits in the gate, it ends there with nothing done: the gate then makes it in the open, where
-// what has come meets it. (The kernel would restart it in the gate.)
+// If a read of a pipe waits in the gate, or is about to, it ends there with nothing done: the gate then makes it in
+// the open, where what has come meets it. (The kernel would restart it in the gate; a step over it would wait.)
 bool Recording::breakOffWait(Task& task) {
   Registers r = task.tracee.registers();
-  if (r.rip != AIRR_GATE_SYSCALL + kSiteLength || r.orig_rax != SYS_read || !restarts(static_cast<int64_t>(r.rax)))
-    return false;
+  const bool waits = r.rip == AIRR_GATE_SYSCALL + kSiteLength && r.orig_rax == SYS_read &&
+                     restarts(static_cast<int64_t>(r.rax));
+  if (!waits) {
+    struct stat file {};
+    if (r.rip != AIRR_GATE_SYSCALL || r.rax != SYS_read ||
+        (stat(descriptorLink(task.tracee.tid(), static_cast<int>(r.rdi)).c_str(), &file) == 0 && !S_ISFIFO(file.st_mode)))
+      return false;
+    r.rip += kSiteLength;
+  }
   r.rax = static_cast<uint64_t>(-EINTR);
   r.orig_rax = static_cast<uint64_t>(-1);
   task.tracee.setRegisters(r);
   return true;
 }
 
+// The vDSO reads the clock again if the kernel has moved it on meanwhile (lib/vdso/gettimeofday.c), which happens
+// every few milliseconds: stepped through on a busy machine, it would never end. So it runs, up to where it returns
+// to. False: something else came first, and was handled.
+bool Recording::runOutOfClock(Task& task) {
+  constexpr int kMostLooks = 2000;
+  uint64_t back = 0;
+  uint8_t former = 0;
+  memcpy(&back, reinterpret_cast<const uint8_t*>(&task.space->gate->data()) + AIRR_GATE_DATA_CLOCK_RETURN, sizeof back);
+  const Address at{back};
+  if (!isInGate(back) || back >= AIRR_GATE_TRAMPOLINES || !task.tracee.readValue(at, former) ||
+      !task.tracee.forceWrite(at, &kInt3, 1)) {
+    // No gate of ours has called it.
+    task.tracee.resume(Resume::kContinue);
+    return false;
+  }
+  task.tracee.resume(Resume::kContinue);
+  int status = 0;
+  pid_t got = 0;
+  for (int i = 0; i < kMostLooks && got <= 0; ++i) {
+    got = waitpid(raw(task.tracee.tid()), &status, __WALL | WNOHANG);
+    if (got <= 0) usleep(50);
+  }
+  if (got <= 0) task.tracee.interrupt();
+  const Stop stop = got > 0 ? task.tracee.classify(status) : task.tracee.wait();
+  if (stop.kind != Stop::Kind::kEnded) task.tracee.forceWrite(at, &former, 1);
+  if (stop.kind == Stop::Kind::kSignal && stop.signal == SIGTRAP && task.tracee.registers().rip == back + 1) {
+    Registers r = task.tracee.registers();
+    r.rip = back;
+    task.tracee.setRegisters(r);
+    return true;
+  }
+  handleStop(task, stop);
+  return false;
+}
+
 // The gate's code is never left half-way: its log would be torn. Before a call that it makes in the open,
 // in a trampoline or in a clock function, nothing is half done; and a step over that call would wait for
 // a stop of a task that sleeps in a notification.
 bool Recording::stepOutOfGate(Task& task) {
-  breakOffWait(task);
   for (;;) {
+    breakOffWait(task);
     const uint64_t rip = task.tracee.registers().rip;
+    if (task.space->isKernelClock(rip) && !standsAtCall(task)) {
+      if (!runOutOfClock(task)) return false;
+      continue;
+    }
     if (!standsInGate(task) || (isInGate(rip) && rip >= AIRR_GATE_TRAMPOLINES)) return true;
     if (rip != AIRR_GATE_SYSCALL && standsAtCall(task)) {
       if (isInGate(rip)) return true;

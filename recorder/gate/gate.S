@@ -225,7 +225,7 @@ kernel_clock:
   pushq %r8
   pushq %r9
   pushq %r10  // for the alignment
-  call *(AIRR_GATE_DATA + AIRR_GATE_DATA_KERNEL_CLOCK)
+  call *(AIRR_GATE_DATA + AIRR_GATE_DATA_KERNEL_CLOCK)  // AIRR_GATE_DATA_CLOCK_RETURN
   cltq
   popq %r10
   popq %r9

@@ -85,6 +85,8 @@
 #define AIRR_GATE_DATA_KERNEL_CLOCK 64
 #define AIRR_GATE_DATA_STACK_END 2048
 #define AIRR_GATE_DATA_CLOCKS 133120
+// Where the return address is while the kernel's vDSO reads the clock.
+#define AIRR_GATE_DATA_CLOCK_RETURN (AIRR_GATE_DATA_STACK_END - 56)
 
 #define AIRR_GATE_FILES 1024
 // The descriptor of AIRR_GATE_TREE that each process of a session has whose gate opens files; not the program's
