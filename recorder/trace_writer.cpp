@@ -17,8 +17,8 @@
 namespace airr {
 namespace {
 
-constexpr size_t kFlushThreshold = 64 << 10;    // raw bytes in a frame
-constexpr size_t kLeaf = 4 << 10;               // raw bytes in a leaf
+constexpr size_t kFlushThreshold = 128 << 10;   // raw bytes in a frame
+constexpr size_t kLeaf = 16 << 10;              // raw bytes in a leaf
 constexpr size_t kFirstSegmentWords = 8 << 10;  // 64 KiB: events below it need no allocation
 
 // What the frame being filled has in the clear besides, where it is encrypted.
