@@ -153,13 +153,13 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   const bool refused = task.model->treatment == syscalls::Treatment::kRefuse;
   call.setHandling(refused ? Syscall::Handling::REFUSED : Syscall::Handling::GATE);
   if (refused && task.model->note != nullptr) call.setPath(task.model->note);
-  if (isGateLookup(entry.number) && in.size() > 1) call.setPath(gateLookedUp(task, in));
   call.setResult(refused ? -int64_t{task.model->refusal} : entry.result);
   if (!out.empty()) {
     auto write = call.initWrites(1)[0];
     write.setAddress(task.call.arguments[*outAt]);
     write.setBytes({out.data(), out.size()});
   }
+  if (isGateLookup(entry.number) && in.size() > 1) setPath(call, gateLookedUp(task, in));
   trace_->commit();
   task.position = {entry.resume, entry.stack, static_cast<uint64_t>(entry.result)};
   if (entry.result < 0) return true;
