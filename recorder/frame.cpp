@@ -36,8 +36,9 @@ void store(uint8_t* at, T value) {
 }
 
 constexpr int kLevel = 1;
-// Of events: to find what is as far back as the window reaches, but stay in a core's cache.
-constexpr int kEventHashLog = 16;
+// Of events: what several processes in a row have read is in the window. Each page of it costs a
+// fault, and the table should stay in a core's cache.
+constexpr int kEventWindowLog = 22, kEventHashLog = 16;
 
 void requireZstd(size_t code) {
   if (ZSTD_isError(code)) {
@@ -275,7 +276,7 @@ ZstdDecompressContext newDecompressContext() {
 }
 
 EventCompressor::EventCompressor() : context_(newCompressContext()) {
-  set(context_, ZSTD_c_windowLog, kMaxWindowLog);
+  set(context_, ZSTD_c_windowLog, kEventWindowLog);
   set(context_, ZSTD_c_hashLog, kEventHashLog);
 }
 
