@@ -2,6 +2,7 @@
 
 #include <benchmark/benchmark.h>
 #include <capnp/message.h>
+#include <capnp/serialize.h>
 #include <fcntl.h>
 #include <schema/airr.capnp.h>
 #include <unistd.h>
@@ -122,9 +123,10 @@ void BM_FrameEncode(benchmark::State& state) {
     while (auto event = reader.next()) {
       capnp::MallocMessageBuilder message;
       message.setRoot(*event);
-      const auto segment = message.getSegmentsForOutput()[0].asBytes();
-      if (frames.back().size() + segment.size() > 64 << 10) frames.emplace_back();
-      frames.back().insert(frames.back().end(), segment.begin(), segment.end());
+      const auto words = capnp::messageToFlatArray(message);
+      const auto bytes = words.asBytes();
+      if (frames.back().size() + bytes.size() > 128 << 10) frames.emplace_back();
+      frames.back().insert(frames.back().end(), bytes.begin(), bytes.end());
     }
   }
   EventCompressor compressor;
@@ -137,8 +139,8 @@ void BM_FrameEncode(benchmark::State& state) {
     FrameHeader header;
     std::vector<uint8_t> directory;
     for (Bytes rest = frame; !rest.empty();
-         rest = rest.subspan(std::min<size_t>(4096, rest.size()))) {
-      const Digest leaf = sha256(rest.first(std::min<size_t>(4096, rest.size())));
+         rest = rest.subspan(std::min<size_t>(16 << 10, rest.size()))) {
+      const Digest leaf = sha256(rest.first(std::min<size_t>(16 << 10, rest.size())));
       directory.insert(directory.end(), leaf.begin(), leaf.end());
     }
     const Bytes body = compressor.compress(frame, header.encoding);

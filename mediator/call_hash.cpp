@@ -13,6 +13,9 @@ constexpr uint64_t kSmall = 4096;
 constexpr uint64_t kChunk = 1 << 18;
 constexpr char kUnreadable[] = "unreadable";
 
+// Of a name that ends with a NUL behind `size` bytes.
+uint64_t hashName(const char* name, size_t size) { return XXH3_64bits(name, size + 1); }
+
 }  // namespace
 
 uint64_t hashInputs(const syscalls::Syscall& model, const syscalls::Call& call,
@@ -53,5 +56,34 @@ uint64_t hashInputs(const syscalls::Syscall& model, const syscalls::Call& call,
 }
 
 uint64_t hashInput(std::span<const uint8_t> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+void setPath(schema::Syscall::Builder call, const std::string& path) {
+  call.setPath(path);
+  const uint64_t digest = call.getInputHash();
+  if (digest == 0) return;
+  for (size_t start = 0; start < path.size();) {
+    const size_t length = path.size() - start;
+    if (length <= UINT16_MAX && hashName(path.c_str() + start, length) == digest) {
+      call.setInputHash(0);
+      return call.setNameLength(static_cast<uint16_t>(length));
+    }
+    const size_t slash = path.find('/', start);
+    if (slash == std::string::npos) return;
+    start = slash + 1;
+  }
+}
+
+std::optional<std::string_view> passedName(schema::Syscall::Reader call) {
+  static const uint64_t kEmpty = hashName("", 0);
+  const auto path = call.getPath();
+  const size_t length = std::min<size_t>(call.getNameLength(), path.size());
+  if (length == 0 && call.getInputHash() != kEmpty) return std::nullopt;
+  return std::string_view(path.end() - length, length);
+}
+
+uint64_t inputHashOf(schema::Syscall::Reader call) {
+  const auto name = passedName(call);
+  return name ? hashName(name->data(), name->size()) : call.getInputHash();
+}
 
 }  // namespace airr

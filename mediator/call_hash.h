@@ -3,8 +3,13 @@
 // Pure but for the reads; any thread. Unreadable memory is part of the digest, never an error.
 #pragma once
 
+#include <schema/airr.capnp.h>
+
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "mediator/syscalls/model.h"
@@ -18,5 +23,13 @@ uint64_t hashInputs(const syscalls::Syscall&, const syscalls::Call&, syscalls::M
 
 // The same of a call whose only input region has these bytes.
 uint64_t hashInput(std::span<const uint8_t>);
+
+// Gives an event that has its digest already its path. If the digest is that of a name which the path ends
+// with, it has that name's length instead.
+void setPath(schema::Syscall::Builder, const std::string& path);
+// The name, which has a NUL behind it, if that is so or if it is empty.
+std::optional<std::string_view> passedName(schema::Syscall::Reader);
+// The digest of the event's call, in either case.
+uint64_t inputHashOf(schema::Syscall::Reader);
 
 }  // namespace airr

@@ -180,10 +180,10 @@ void Recording::answer(Task& task, int64_t result, Syscall::Handling handling) {
   fillCall(task, call, Syscall::Phase::WHOLE);
   call.setHandling(handling);
   call.setResult(result);
-  if (!task.lookedUp.empty()) call.setPath(task.lookedUp);
   task.outputCall = task.call;
   task.outputModel = task.model;
   fillOutputs(task, call, result);
+  if (!task.lookedUp.empty()) setPath(call, task.lookedUp);
   noteNames(task, call.asReader());
   trace_->commit();
   patchSite(task);
@@ -262,7 +262,7 @@ void Recording::writeEnter(Task& task) {
   auto event = beginEvent(task);
   auto call = event.initSyscall();
   fillCall(task, call, Syscall::Phase::ENTER);
-  if (std::string path = describePath(task, -EINPROGRESS); !path.empty()) call.setPath(path);
+  if (std::string path = describePath(task, -EINPROGRESS); !path.empty()) setPath(call, path);
   if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
   trace_->commit();
   task.entered = true;
@@ -303,7 +303,7 @@ void Recording::finishCall(Task& task) {
   if (opens && result < 0) lookUpFailedOpen(task);
   call.setLeadsNowhere(task.leadsNowhere);
   if (!task.entered || opens)
-    if (std::string path = describePath(task, result); !path.empty()) call.setPath(path);
+    if (std::string path = describePath(task, result); !path.empty()) setPath(call, path);
   if (!task.entered) {
     if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
   }

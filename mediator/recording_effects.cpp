@@ -15,6 +15,7 @@
 #include <optional>
 #include <utility>
 
+#include "mediator/call_hash.h"
 #include "mediator/process_status.h"
 #include "mediator/recording.h"
 #include "recorder/signals_blocked.h"
@@ -70,7 +71,7 @@ void Recording::finishPerformed(Task& task, int64_t result) {
   call.setHandling(Syscall::Handling::MEDIATOR);
   call.setResult(result);
   if (!task.entered) {
-    if (std::string path = describeName(task, 0); !path.empty()) call.setPath(path);
+    if (std::string path = describeName(task, 0); !path.empty()) setPath(call, path);
     if (std::string other = describeName(task, 1); !other.empty()) call.setOtherPath(other);
   }
   trace_->commit();
@@ -164,7 +165,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   call.setHandling(Syscall::Handling::MEDIATOR);
   call.setResult(number);
   noteResult(task, call, number);
-  if (!task.entered) call.setPath(path);
+  if (!task.entered) setPath(call, path);
   trace_->commit();
   if (!changes && !task.process->sharesFiles && isOnLocalFileSystem(own.get(), name.status))
     task.process->files.adopt(number, std::move(own), name.status).path = path;

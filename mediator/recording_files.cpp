@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "mediator/call_hash.h"
 #include "mediator/recording.h"
 #include "recorder/files.h"
 
@@ -359,7 +360,7 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   fillCall(task, call, Syscall::Phase::WHOLE);
   call.setHandling(Syscall::Handling::MEDIATOR);
   call.setResult(number);
-  call.setPath(name);
+  setPath(call, name);
   trace_->commit();
   if (!task.process->sharesFiles)
     task.process->files.adopt(number, std::move(own), s).path = name;

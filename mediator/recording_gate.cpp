@@ -164,13 +164,13 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   const bool refused = task.model->treatment == syscalls::Treatment::kRefuse;
   call.setHandling(refused ? Syscall::Handling::REFUSED : Syscall::Handling::GATE);
   if (refused && task.model->note != nullptr) call.setPath(task.model->note);
-  if (!path.empty()) call.setPath(path);
   call.setResult(refused ? -int64_t{task.model->refusal} : entry.result);
   if (!out.empty()) {
     auto write = call.initWrites(1)[0];
     write.setAddress(task.call.arguments[*outAt]);
     write.setBytes({out.data(), out.size()});
   }
+  if (!path.empty()) setPath(call, path);
   trace_->commit();
   task.position = {entry.resume, entry.stack, static_cast<uint64_t>(entry.result)};
   if (entry.result < 0) return true;

@@ -36,6 +36,9 @@ void store(uint8_t* at, T value) {
 }
 
 constexpr int kLevel = 1;
+// Of events: what several processes in a row have read is in the window. Each page of it costs a
+// fault, and the table should stay in a core's cache.
+constexpr int kEventWindowLog = 22, kEventHashLog = 16;
 
 void requireZstd(size_t code) {
   if (ZSTD_isError(code)) {
@@ -93,7 +96,7 @@ const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
   switch (header.type) {
     case FrameType::kEvents: {
       if (!zstd) return "its encoding is none of an events frame";
-      if (raw > kMaxEventsFrame || raw % 8 != 0 || body == 0 || body > maxStored(raw))
+      if (raw > kMaxEventsFrame || raw % 8 != 0 || body == 0 || body > maxStored(maxPacked(raw)))
         return kSizes;
       if (header.eventCount == 0 || header.eventCount > raw / kMinEvent) return kEvents;
       const uint64_t leaves = directory / Leaf::kSize;
@@ -106,7 +109,7 @@ const char* FrameHeader::fault(std::span<const uint8_t, kFrameHeaderSize> in) {
     case FrameType::kMetadata:
       if (!zstd) return "its encoding is none of a metadata frame";
       return directory == 0 && raw > 0 && raw <= kMaxEventsFrame && raw % 8 == 0 && body > 0 &&
-                     body <= maxStored(raw)
+                     body <= maxStored(maxPacked(raw))
                  ? nullptr
                  : kSizes;
     case FrameType::kBlob:
@@ -250,10 +253,18 @@ std::vector<uint8_t> signedCheckpoint(const Digest& frame, const Digest& tag) {
   return signedMessage("airr checkpoint v2\n", frame, tag);
 }
 
+namespace {
+
+void set(const ZstdCompressContext& context, ZSTD_cParameter parameter, int value) {
+  requireZstd(ZSTD_CCtx_setParameter(context.get(), parameter, value));
+}
+
+}  // namespace
+
 ZstdCompressContext newCompressContext() {
   ZstdCompressContext context(ZSTD_createCCtx());
   if (context == nullptr) throw Error(ExitCode::kFailure, "zstd: out of memory");
-  requireZstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel));
+  set(context, ZSTD_c_compressionLevel, kLevel);
   return context;
 }
 
@@ -264,17 +275,24 @@ ZstdDecompressContext newDecompressContext() {
   return context;
 }
 
+EventCompressor::EventCompressor() : context_(newCompressContext()) {
+  set(context_, ZSTD_c_windowLog, kEventWindowLog);
+  set(context_, ZSTD_c_hashLog, kEventHashLog);
+}
+
 Bytes EventCompressor::compress(Bytes raw, Encoding& encoding) {
   encoding = Encoding::kZstdContinue;
   if (!sinceStart_ || *sinceStart_ >= kRestartInterval) {
     requireZstd(ZSTD_CCtx_reset(context_.get(), ZSTD_reset_session_only));
+    packer_.reset();
     sinceStart_ = 0;
     encoding = Encoding::kZstdStart;
   }
-  *sinceStart_ += raw.size();
-  if (stored_.size() < maxStored(raw.size())) stored_.resize(maxStored(raw.size()));
+  const Bytes packed = packer_.pack(raw);
+  *sinceStart_ += packed.size();
+  if (stored_.size() < maxStored(packed.size())) stored_.resize(maxStored(packed.size()));
 
-  ZSTD_inBuffer in{raw.data(), raw.size(), 0};
+  ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   ZSTD_outBuffer out{stored_.data(), stored_.size(), 0};
   size_t left;
   do {
@@ -290,23 +308,31 @@ Bytes EventCompressor::compress(Bytes raw, Encoding& encoding) {
 bool EventDecompressor::decompress(Encoding encoding, Bytes stored, std::span<uint8_t> raw) {
   if (encoding == Encoding::kZstdStart) {
     ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
+    unpacker_.reset();
   } else if (!started_) {
     return false;
   }
-  started_ = false;
+  const auto packed = decompress(stored, maxPacked(raw.size()));
+  started_ = packed && unpacker_.unpack(*packed, raw);
+  return started_;
+}
+
+// All that zstd makes of it; nothing if that is not valid, or more than `most`.
+std::optional<Bytes> EventDecompressor::decompress(Bytes stored, uint64_t most) {
   ZSTD_inBuffer in{stored.data(), stored.size(), 0};
-  ZSTD_outBuffer out{raw.data(), raw.size(), 0};
-  while (in.pos < in.size || out.pos < out.size) {
-    const size_t before = in.pos + out.pos;
-    if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &out, &in))) return false;
-    if (in.pos + out.pos == before) return false;
+  size_t done = 0;
+  for (bool full = true; in.pos < in.size || full;) {
+    if (done == packed_.size())
+      packed_.resize(std::min<size_t>(std::max(2 * done, ZSTD_DStreamOutSize()), most + 1));
+    ZSTD_outBuffer out{packed_.data(), packed_.size(), done};
+    const size_t before = in.pos;
+    if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &out, &in)) || out.pos > most ||
+        (in.pos == before && out.pos == done && in.pos < in.size))
+      return std::nullopt;
+    done = out.pos;
+    full = out.pos == out.size;  // zstd may hold back output for which there was no room
   }
-  // zstd may hold back output for which there was no room.
-  uint8_t beyond;
-  ZSTD_outBuffer more{&beyond, 1, 0};
-  if (ZSTD_isError(ZSTD_decompressStream(context_.get(), &more, &in)) || more.pos > 0) return false;
-  started_ = true;
-  return true;
+  return Bytes(packed_.data(), done);
 }
 
 }  // namespace airr

@@ -17,6 +17,7 @@
 
 #include "recorder/digest.h"
 #include "recorder/encryption.h"
+#include "recorder/event_packing.h"
 #include "recorder/signing.h"
 
 namespace airr {
@@ -25,8 +26,8 @@ namespace airr {
 
 // As in PNG: not text, and broken visibly by a transfer that rewrites line ends or strips bit 7.
 constexpr std::array<uint8_t, 8> kFileMagic = {0x89, 'A', 'I', 'R', 'R', '\r', '\n', 0x1a};
-constexpr uint32_t kFormatVersion = 2;
-constexpr uint32_t kEncryptedVersion = 3;  // of a trace that is encrypted
+constexpr uint32_t kFormatVersion = 4;
+constexpr uint32_t kEncryptedVersion = 5;  // of a trace that is encrypted
 constexpr size_t kFilePrefixSize = 16;  // magic, version, length of the Header message
 constexpr uint32_t kMaxHeaderMessage = 16u << 20;
 constexpr size_t kTagSize = 32;
@@ -41,7 +42,7 @@ constexpr std::array<uint8_t, 4> kFrameMagic = {'A', 'F', 'R', 'M'};
 constexpr uint64_t kMaxEventsFrame = 64ull << 20;  // raw bytes
 constexpr uint64_t kMaxBlob = 4ull << 30;          // raw bytes
 constexpr uint64_t kMaxPart = 1ull << 20;          // bytes of its body
-constexpr uint64_t kRestartInterval = 4ull << 20;  // raw bytes of events between zstd frames
+constexpr uint64_t kRestartInterval = 8ull << 20;  // packed bytes of events between zstd frames
 constexpr int kMaxWindowLog = 23;                  // memory that a reader grants to zstd: 8 MiB
 constexpr uint32_t kMaxSegments = 512;             // of one Cap'n Proto message
 constexpr uint64_t kMaxRedaction = 16ull << 20;    // bytes of its body
@@ -185,29 +186,34 @@ using ZstdDecompressContext = std::unique_ptr<ZSTD_DCtx, ZstdFree>;
 ZstdCompressContext newCompressContext();      // at the level that traces use
 ZstdDecompressContext newDecompressContext();  // bounded to kMaxWindowLog
 
-// One zstd stream over many events frames, flushed at the end of each.
+// Packs events, and compresses them in one zstd stream over many events frames, flushed at the end
+// of each.
 class EventCompressor {
  public:
-  EventCompressor() : context_(newCompressContext()) {}
+  EventCompressor();
   // Valid until the next call. Sets `encoding`.
   Bytes compress(Bytes raw, Encoding& encoding);
 
  private:
   ZstdCompressContext context_;
+  EventPacker packer_;
   std::vector<uint8_t> stored_;
-  std::optional<uint64_t> sinceStart_;  // raw bytes in the current zstd frame, if there is one
+  std::optional<uint64_t> sinceStart_;  // packed bytes in the current zstd frame, if there is one
 };
 
 class EventDecompressor {
  public:
   EventDecompressor() : context_(newDecompressContext()) {}
-  // Whether `stored` is exactly `raw.size()` bytes compressed. After false, only kZstdStart
-  // resumes.
+  // Whether `stored` is exactly `raw.size()` bytes of events. After false, only kZstdStart resumes.
   bool decompress(Encoding encoding, Bytes stored, std::span<uint8_t> raw);
   void reset() { started_ = false; }
 
  private:
+  std::optional<Bytes> decompress(Bytes stored, uint64_t most);
+
   ZstdDecompressContext context_;
+  EventUnpacker unpacker_;
+  std::vector<uint8_t> packed_;
   bool started_ = false;
 };
 

@@ -18,8 +18,8 @@
 namespace airr {
 namespace {
 
-constexpr size_t kFlushThreshold = 64 << 10;    // raw bytes in a frame
-constexpr size_t kLeaf = 4 << 10;               // raw bytes in a leaf
+constexpr size_t kFlushThreshold = 128 << 10;   // raw bytes in a frame
+constexpr size_t kLeaf = 16 << 10;              // raw bytes in a leaf
 constexpr size_t kFirstSegmentWords = 8 << 10;  // 64 KiB: events below it need no allocation
 
 Bytes bytesOf(const void* data, size_t size) { return {static_cast<const uint8_t*>(data), size}; }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <string_view>
 
 #include "mediator/call_hash.h"
@@ -30,23 +29,6 @@ bool isTakenFromLog(uint64_t number) {
   }
 }
 
-// The name that the call passed, with its NUL: the whole of its path or, if it was relative, what stands behind one
-// of its slashes. Nothing: none has the digest.
-std::optional<std::string_view> nameOf(schema::Syscall::Reader event) {
-  const uint64_t digest = event.getInputHash();
-  const auto hasDigest = [&](std::string_view name) {
-    return name.size() < AIRR_GATE_NAME_SIZE &&
-           hashInput({reinterpret_cast<const uint8_t*>(name.data()), name.size() + 1}) == digest;
-  };
-  std::string_view name(event.getPath().cStr(), event.getPath().size());
-  if (hasDigest(name)) return std::string_view(name.data(), name.size() + 1);
-  while (!name.empty()) {
-    name.remove_prefix(std::min(name.find('/'), name.size() - 1) + 1);
-    if (hasDigest(name)) return std::string_view(name.data(), name.size() + 1);
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 // Keeps a call for the log. False: it has to be run to as any other.
@@ -61,9 +43,9 @@ bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   for (unsigned i = 0; i < arguments.size() && i < 6; ++i) entry.arguments[i] = arguments[i];
   std::string_view in;
   if (isGateLookup(number) || isGateOpen(number)) {
-    const auto name = nameOf(event);
-    if (!name) return false;
-    in = *name;
+    const auto name = passedName(event);
+    if (!name || name->size() >= AIRR_GATE_NAME_SIZE) return false;
+    in = {name->data(), name->size() + 1};
   }
   capnp::Data::Reader out;
   if (writes.size() != 0) {

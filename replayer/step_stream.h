@@ -49,7 +49,7 @@ class TraceSteps : public StepSource {
 
  private:
   // Of a piece, about: handing one over costs as much as judging some hundred events.
-  static constexpr size_t kWords = 16 << 10;
+  static constexpr size_t kWords = 32 << 10;
 
   void extract(const TraceReader::EventFrame& frame, facts::StepList& list) const;
 

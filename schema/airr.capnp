@@ -95,7 +95,7 @@ struct Syscall {
   stream @3 :Stream;             # the call wrote to the session's standard output or error
   result @4 :Int64;              # as in rax: -errno on failure
   arguments @5 :List(UInt64);    # as many as the syscall takes; empty for `leave`
-  inputHash @6 :UInt64;          # XXH3-64 over the input memory
+  inputHash @6 :UInt64;          # XXH3-64 over the input memory; 0 if nameLength says what that is
   writes @7 :List(MemoryWrite);
   path @8 :Text;                 # what the call named, resolved as far as the mediator knows; of calls
                                  # that change or map what a descriptor leads to, that file
@@ -106,6 +106,7 @@ struct Syscall {
   registers @13 :Data;           # rt_sigreturn: what it restored
   otherPath @14 :Text;           # of calls that name two files (rename, link): the second, absolute
   leadsNowhere @15 :Bool;        # a name's directory was not found: there was nothing to decide on
+  nameLength @16 :UInt16;        # not 0: as many bytes at the end of `path`, and a NUL, are the input memory
 
   enum Phase { whole @0; enter @1; leave @2; }
   enum Handling {

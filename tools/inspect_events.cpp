@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iomanip>
 
+#include "mediator/call_hash.h"
 #include "mediator/syscalls/print.h"
 #include "policies/facts.h"
 #include "replayer/task_tracker.h"
@@ -295,7 +296,7 @@ json callJson(schema::Syscall::Reader event, const TaskTracker::Step& step) {
       }
     }
   }
-  if (event.getInputHash()) object["inputHash"] = hex(event.getInputHash());
+  if (const uint64_t digest = inputHashOf(event)) object["inputHash"] = hex(digest);
   if (!step.path.empty()) object[isRefused(event) ? "reason" : "path"] = jsonText(step.path);
   if (event.getOtherPath().size() != 0) object["otherPath"] = jsonText(event.getOtherPath().cStr());
   if (event.getChild()) object["child"] = event.getChild();

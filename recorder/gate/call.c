@@ -466,6 +466,24 @@ static uint64_t out_of(const struct shape* shape, int64_t result) {
   return (uint64_t)result < shape->out_size ? (uint64_t)result : shape->out_size;
 }
 
+// What lies between the end of a name and the next entry, which the kernel leaves as it was in the buffer, whatever
+// that is. It would take room in the trace.
+static void clear_padding(uint64_t entry, uint64_t size) {
+  enum { kSizeAt = 16, kLeast = 24 };  // of a struct linux_dirent64, whose name begins at 19
+  const uint64_t each_byte = 0x0101010101010101;
+  if (entry % 8 != 0) return;
+  while (size >= kLeast) {
+    const uint64_t length = *(const uint16_t*)(entry + kSizeAt);
+    if (length < kLeast || length > size || length % 8 != 0) return;
+    uint64_t* const last = (uint64_t*)(entry + length - 8);  // has the name's NUL
+    const uint64_t text = length == kLeast ? *last | 0xffffff : *last;
+    const uint64_t nuls = (text - each_byte) & ~text & each_byte << 7;  // the lowest is one
+    *last &= (nuls & -nuls) - 1;
+    entry += length;
+    size -= length;
+  }
+}
+
 static int record(struct airr_gate_data* data, struct call* call, const struct shape* shape) {
   const uint64_t most =
       sizeof(struct airr_gate_entry) + padded(shape->in_size) + padded(shape->out_size);
@@ -503,6 +521,7 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   const uint64_t out = out_of(shape, result);
   entry->in = (uint32_t)in;
   entry->out = (uint32_t)out;
+  if (call->number == kGetdents) clear_padding(shape->out, out);
   copy(at + padded(in), (const void*)shape->out, out);
   if (call->number == kClose) data->files[(uint32_t)call->argument[0]] = 0;
   if (duplicates(call) && result >= 0 && result < AIRR_GATE_FILES) {

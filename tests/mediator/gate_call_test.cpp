@@ -270,6 +270,34 @@ TEST_F(GateCall, ReadsAndClosesWhatItKnows) {
   EXPECT_EQ(fcntl(zero, F_GETFD), -1);
 }
 
+TEST_F(GateCall, NothingOfTheBufferIsLeftBetweenDirectoryEntries) {
+  patchPadded();
+  std::string place = testing::TempDir() + "airr-entries-XXXXXX";
+  ASSERT_NE(mkdtemp(place.data()), nullptr);
+  const UniqueFd directory(open(place.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (size_t size = 1; size <= 20; ++size)  // names that end at each place in a word
+    UniqueFd(openat(directory.get(), std::string(size, 'n').c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  const auto fd = static_cast<uint64_t>(directory.get());
+  data->files[fd] = AIRR_GATE_FILE_DIRECTORY;
+  alignas(8) uint8_t entries[4096];
+  memset(entries, 0xee, sizeof entries);
+  const uint64_t size = run(code_, SYS_getdents64, {fd, reinterpret_cast<uint64_t>(entries), sizeof entries}).rax;
+  ASSERT_EQ(entry()->out, size);
+  EXPECT_EQ(memcmp(entry() + 1, entries, size), 0);
+  size_t found = 0;
+  uint16_t length = 0;
+  for (size_t at = 0; at < size; at += length, ++found) {
+    memcpy(&length, entries + at + 16, sizeof length);
+    const std::string name(reinterpret_cast<const char*>(entries) + at + 19);
+    EXPECT_TRUE(name.find_first_not_of(name[0]) == std::string::npos && name.size() <= 20) << name;
+    for (size_t i = at + 19 + name.size(); i < at + length; ++i) EXPECT_EQ(entries[i], 0) << name;
+    unlinkat(directory.get(), name.c_str(), 0);
+  }
+  EXPECT_EQ(found, 22u);
+  EXPECT_EQ(entries[size], 0xee);
+  rmdir(place.c_str());
+}
+
 TEST_F(GateCall, TheMemoryThatACallReadsIsLogged) {
   patchPadded();
   sigset_t set;

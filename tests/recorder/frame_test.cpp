@@ -62,7 +62,7 @@ TEST(FrameHeader, FindsWhatIsImpossible) {
   EXPECT_NE(fault([](auto& h) { h.rawSize = kMaxEventsFrame + 8; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.rawSize = 0x1001; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.bodySize = 0; }), nullptr);
-  EXPECT_NE(fault([](auto& h) { h.bodySize = 0x2000; }), nullptr);
+  EXPECT_NE(fault([](auto& h) { h.bodySize = 0x4000; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.eventCount = 0; }), nullptr);
   EXPECT_NE(fault([](auto& h) { h.eventCount = 1; }), nullptr);  // fewer than leaves
   EXPECT_NE(fault([](auto& h) { h.eventCount = 0x101; }), nullptr);

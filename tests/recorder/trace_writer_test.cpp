@@ -222,7 +222,7 @@ TEST_F(TraceWriterTest, DestructionWithoutSealKeepsTheBlobs) {
 TEST_F(TraceWriterTest, AFullFrameThatCannotBeWrittenIsReportedBeforeWhatFollows) {
   TraceWriter writer = create(file_);
   FileSizeLimit limit(std::filesystem::file_size(file_));
-  const ByteVector text = noise(70'000, 1);
+  const ByteVector text = noise(140'000, 1);
   auto event = writer.begin();
   event.setClocks(kj::arrayPtr(text.data(), text.size()));
   const auto follow = [&] {

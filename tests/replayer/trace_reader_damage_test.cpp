@@ -410,7 +410,10 @@ TEST_F(DamageTest, OtherFilesAreNotTraces) {
   writeFile(file_, later);
   const Error version = errorOf([&] { TraceReader(file_, nullptr); });
   EXPECT_EQ(version.code(), ExitCode::kVersion);
-  EXPECT_NE(std::string(version.what()).find("version 4"), std::string::npos);
+  EXPECT_NE(std::string(version.what()).find("version 6"), std::string::npos);
+  later[8] = 2;
+  writeFile(file_, later);
+  EXPECT_EQ(errorOf([&] { TraceReader(file_, nullptr); }).code(), ExitCode::kVersion);
 }
 
 // Content that no writer makes, in frames whose headers are in order; without a key nothing else

@@ -255,7 +255,7 @@ TEST_F(TraceReaderTest, LargeFileIsStreamed) {
 }
 
 // Exactly the bytes that docs/trace-format.md explains. If this fails, traces of earlier versions
-// no longer open: raise the format version and keep reading the former one.
+// no longer open: raise the format version.
 TEST_F(TraceReaderTest, ReadsTheDocumentedExample) {
   const char* kExample =
 #include "tests/replayer/documented_trace.inc"
