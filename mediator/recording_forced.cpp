@@ -146,9 +146,9 @@ bool Recording::breakOffWait(Task& task) {
   const bool waits = r.rip == AIRR_GATE_SYSCALL + kSiteLength && r.orig_rax == SYS_read &&
                      restarts(static_cast<int64_t>(r.rax));
   if (!waits) {
+    if (r.rip != AIRR_GATE_SYSCALL || r.rax != SYS_read) return false;
     struct stat file {};
-    if (r.rip != AIRR_GATE_SYSCALL || r.rax != SYS_read ||
-        (stat(descriptorLink(task.tracee.tid(), static_cast<int>(r.rdi)).c_str(), &file) == 0 && !S_ISFIFO(file.st_mode)))
+    if (stat(descriptorLink(task.tracee.tid(), static_cast<int>(r.rdi)).c_str(), &file) != 0 || !S_ISFIFO(file.st_mode))
       return false;
     r.rip += kSiteLength;
   }

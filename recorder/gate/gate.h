@@ -15,7 +15,7 @@
 #define AIRR_U64(number) number##ull
 #endif
 
-#define AIRR_GATE_VERSION 3
+#define AIRR_GATE_VERSION 4
 // Text: a complete ELF shared object (linux-vdso.so.1), mapped read-execute.
 #define AIRR_GATE_TEXT AIRR_U64(0x70000000)
 #define AIRR_GATE_TEXT_SIZE AIRR_U64(0x8000)
@@ -34,7 +34,7 @@
 #define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x3040))
 // The same for sites of RDTSC.
 #define AIRR_GATE_COUNTER (AIRR_GATE_TEXT + AIRR_U64(0x3100))
-// Copies a name of the program's: what it faults on is not there (mediator/recording_gate.cpp, endNameFault).
+// Copies a name of the program's: what it faults on is not there (mediator/recording_tree.cpp, endNameFault).
 #define AIRR_GATE_NAMES (AIRR_GATE_TEXT + AIRR_U64(0x3200))
 #define AIRR_GATE_NAME_FAULT (AIRR_GATE_TEXT + AIRR_U64(0x3280))
 // What openat2(2) is told, out of the program's reach: one struct open_how, and 8 bytes of padding, for each
