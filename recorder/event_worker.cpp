@@ -86,19 +86,19 @@ bool EventWorker::takeNext(std::unique_lock<std::mutex>& lock) {
 void EventWorker::process(FilledFrame& frame) {
   leaves_.clear();
   size_t start = 0;
-  uint64_t event = frame.firstEvent;
   for (const FilledFrame::Cut& cut : frame.leaves) {
-    if (const auto salt = frames_.salt(event)) hash_.update(*salt);
+    if (const auto salt = frames_.salt(nextEvent_)) hash_.update(*salt);
     hash_.update({frame.bytes.get() + start, cut.end - start});
     leaves_.push_back({cut.events, hash_.finish()});
     start = cut.end;
-    event += cut.events;
+    nextEvent_ += cut.events;
   }
   Encoding encoding;
   const Bytes stored = events_.compress({frame.bytes.get(), frame.size}, encoding);
   frames_.events(frame.size, leaves_, encoding, stored);
   if (!frame.metadata.empty()) {
-    const Bytes shown = metadata_.compress(frame.metadata, encoding);
+    if (!metadata_) metadata_.emplace();
+    const Bytes shown = metadata_->compress(frame.metadata, encoding);
     frames_.metadata(frame.metadata.size(), encoding, shown);
   }
   frame.leaves.clear();

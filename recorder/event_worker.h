@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -31,7 +32,6 @@ struct FilledFrame {
   std::unique_ptr<uint8_t[]> bytes;
   size_t size = 0, capacity = 0;
   std::vector<Cut> leaves;
-  uint64_t firstEvent = 0;        // number of its first
   std::vector<uint8_t> metadata;  // the same events without contents, where that is to be in the clear
 };
 
@@ -65,7 +65,9 @@ class EventWorker {
   bool stop_ = false;
 
   // Of whoever works.
-  EventCompressor events_, metadata_;
+  EventCompressor events_;
+  std::optional<EventCompressor> metadata_;  // where it is shown
+  uint64_t nextEvent_ = 1;                   // number of the first of the next frame
   Sha256 hash_;
   std::vector<Leaf> leaves_;
   std::thread thread_;

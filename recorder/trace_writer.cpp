@@ -64,7 +64,6 @@ class TraceWriter::Impl {
       if (frame_.size >= kFlushThreshold || frame_.leaves.size() + 2 > kMaxLeaves) {
         endLeaf();
         worker_.put(frame_);
-        frame_.firstEvent = events_ + 1;
       }
     });
   }
@@ -173,7 +172,6 @@ class TraceWriter::Impl {
     endLeaf();
     if (frame_.leaves.empty()) return worker_.drain();
     worker_.write(frame_);
-    frame_.firstEvent = events_ + 1;
   }
 
   const std::string path_;
@@ -184,8 +182,8 @@ class TraceWriter::Impl {
   alignas(8) capnp::word scratch_[kFirstSegmentWords]{};
   std::optional<capnp::MallocMessageBuilder> message_;
 
-  FilledFrame frame_{.firstEvent = 1};  // or rather, being filled
-  uint32_t leafEvents_ = 0;             // since its last leaf
+  FilledFrame frame_;        // or rather, being filled
+  uint32_t leafEvents_ = 0;  // since its last leaf
 
   uint64_t events_ = 0;  // committed
 };

@@ -38,7 +38,7 @@
 #define AIRR_GATE_NAMES (AIRR_GATE_TEXT + AIRR_U64(0x3200))
 #define AIRR_GATE_NAME_FAULT (AIRR_GATE_TEXT + AIRR_U64(0x3280))
 // What openat2(2) is told, out of the program's reach: one struct open_how, and 8 bytes of padding, for each
-// combination of AIRR_GATE_HOW_*.
+// combination of the flags that are in gate.S.
 #define AIRR_GATE_HOWS (AIRR_GATE_TEXT + AIRR_U64(0x3400))
 #define AIRR_GATE_HOW_SIZE 24
 #define AIRR_GATE_HOW_STRIDE 32

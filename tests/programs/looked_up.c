@@ -16,9 +16,8 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "digest.h"
 
-static uint64_t digest = 14695981039346656037u;
-static void mix(uint64_t value) { digest = (digest ^ value) * 0x100000001b3u; }
 static void took(long result) { mix((uint64_t)(result < 0 ? -errno : result)); }
 
 static void mix_status(const struct stat* status) {
@@ -129,13 +128,7 @@ int main(void) {
     strcpy(near, "file");
     CHECK(syscall(SYS_newfstatat, AT_FDCWD, near, near + 16, 0) == 0 && strcmp(near, "file") == 0);
   }
-  const pid_t child = fork_flushed();
-  if (child == 0) {
-    all();
-    printf("child %llx\n", (unsigned long long)digest);
-    exit(0);
-  }
-  CHECK(wait_exit(child) == 0);
+  in_child(all);
   all();
   printf("parent %llx\n", (unsigned long long)digest);
   CHECK(unlink("file") == 0 && unlink("sub/inner") == 0 && unlink("link") == 0 && unlink("dangling") == 0);

@@ -19,11 +19,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "digest.h"
 
 enum { kTree = 1024 };
-
-static uint64_t digest = 14695981039346656037u;
-static void mix(uint64_t value) { digest = (digest ^ value) * 0x100000001b3u; }
 
 // Whatever way it went: it is the file of that name, at the start, with the flags that were asked for.
 static void open_in(int directory, const char* name, int flags) {
@@ -137,13 +135,7 @@ int main(int argc, char** argv) {
   CHECK(sigaction(SIGSEGV, NULL, &action) == 0 && action.sa_handler == SIG_IGN);
   descriptor_is_not_there();
   all();
-  const pid_t child = fork_flushed();
-  if (child == 0) {
-    all();
-    printf("child %llx\n", (unsigned long long)digest);
-    exit(0);
-  }
-  CHECK(wait_exit(child) == 0);
+  in_child(all);
   printf("parent %llx\n", (unsigned long long)digest);
   fflush(stdout);
   execl("/proc/self/exe", argv[0], "again", NULL);
