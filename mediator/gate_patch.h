@@ -61,6 +61,8 @@ constexpr int kGateLookups[] = {SYS_stat,     SYS_lstat,      SYS_newfstatat, SY
 bool isGateLookup(uint64_t number);
 // Opens, which it makes only in AIRR_GATE_TREE.
 bool isGateOpen(uint64_t number);
+// Either of these: a call that passes a name.
+inline bool passesName(uint64_t number) { return isGateLookup(number) || isGateOpen(number); }
 // Which argument of such a call points to memory that it writes; nothing: none does.
 std::optional<unsigned> gateOutput(uint64_t number);
 // The same for memory that it reads.

@@ -26,8 +26,6 @@ namespace {
 using schema::Syscall;
 using syscalls::Authority;
 
-constexpr long kFchmodat2 = 452;
-
 int64_t resultOf(long result) { return result >= 0 ? result : -errno; }
 
 // The last component as a *at call takes it.
@@ -260,7 +258,7 @@ std::optional<int64_t> Recording::change(Task& task) {
   switch (task.call.number) {
     case SYS_chmod:
     case SYS_fchmodat:
-    case kFchmodat2: {
+    case syscalls::kFchmodat2: {
       if (isLink) return -EOPNOTSUPP;
       return resultOf(chmod(link.c_str(), static_cast<mode_t>(a[task.call.number == SYS_chmod ? 1 : 2])));
     }

@@ -31,8 +31,6 @@ using policies::Verdict;
 using syscalls::Authority;
 using syscalls::Type;
 
-constexpr uint64_t kFchmodat2 = 452;  // of Linux 6.6: newer than the C library's headers
-
 // Whether a call follows a link in the last place of its `which`-th name.
 bool follows(const syscalls::Call& call, unsigned which) {
   const uint64_t* a = call.arguments;
@@ -83,7 +81,7 @@ bool takesEmptyName(const syscalls::Call& call) {
     case SYS_newfstatat:
     case SYS_utimensat:
     case SYS_faccessat2:
-    case kFchmodat2: return (a[3] & AT_EMPTY_PATH) != 0;
+    case syscalls::kFchmodat2: return (a[3] & AT_EMPTY_PATH) != 0;
     case SYS_fchownat:
     case SYS_linkat:
     case SYS_name_to_handle_at:

@@ -600,7 +600,7 @@ bool Materializer::Impl::nameCall(const Done& done) {
       if (auto node = tree_.find(absolute(done, 0))) node->mode = done.argument(1) & 07777;
       return true;
     case SYS_fchmodat:
-    case kFchmodat2:
+    case syscalls::kFchmodat2:
       if (auto node = tree_.find(absolute(done, 0))) node->mode = done.argument(2) & 07777;
       return true;
     case SYS_fchmod:

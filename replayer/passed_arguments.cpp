@@ -33,7 +33,7 @@ constexpr PathArguments kPathArguments[] = {
     {SYS_mknodat, {0, kNone}, {1, kNone}},
     {SYS_chmod, {kNone, kNone}, {0, kNone}},
     {SYS_fchmodat, {0, kNone}, {1, kNone}},
-    {kFchmodat2, {0, kNone}, {1, kNone}},
+    {syscalls::kFchmodat2, {0, kNone}, {1, kNone}},
     {SYS_truncate, {kNone, kNone}, {0, kNone}},
     {SYS_chdir, {kNone, kNone}, {0, kNone}},
 };

@@ -16,7 +16,6 @@
 namespace airr {
 
 constexpr int kNoArgument = -1;
-constexpr long kFchmodat2 = 452;  // of Linux 6.6: newer than the C library's headers
 
 // Which arguments name files: a directory descriptor (or none: the current directory) and a path.
 struct PathArguments {

@@ -25,7 +25,7 @@ bool isTakenFromLog(uint64_t number) {
     case SYS_arch_prctl:
       return false;
     default:
-      return !gateInput(number) || isGateLookup(number) || isGateOpen(number);
+      return !gateInput(number) || passesName(number);
   }
 }
 
@@ -42,7 +42,7 @@ bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   const auto arguments = event.getArguments();
   for (unsigned i = 0; i < arguments.size() && i < 6; ++i) entry.arguments[i] = arguments[i];
   std::string_view in;
-  if (isGateLookup(number) || isGateOpen(number)) {
+  if (passesName(number)) {
     const auto name = passedName(event);
     if (!name || name->size() >= AIRR_GATE_NAME_SIZE) return false;
     in = {name->data(), name->size() + 1};

@@ -14,6 +14,8 @@
 
 namespace airr::syscalls {
 
+constexpr long kFchmodat2 = 452;  // of Linux 6.6: newer than the C library's headers
+
 // One call as a tracee made it. `arguments` as in rdi, rsi, rdx, r10, r8, r9.
 struct Call {
   uint64_t number = 0;
