@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "recorder/blob_worker.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
+#include "recorder/recent_map.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -79,7 +79,7 @@ class BlobStore::Impl {
 
   uint32_t addFile(int fd, bool isProgram) {
     const FileVersion version = versionOf(fd);
-    if (auto same = files_.find(version); same != files_.end()) return same->second;
+    if (const uint32_t* same = files_.find(version)) return *same;
     const bool settled = version.isSettled();
 
     BlobJob job;
@@ -123,7 +123,7 @@ class BlobStore::Impl {
       job.sha256 = hash_.finish();
     }
     if (job.sha256) {
-      if (auto known = numbers_.find(*job.sha256); known != numbers_.end()) return known->second;
+      if (const uint32_t* known = numbers_.find(*job.sha256)) return *known;
     }
     if (count_ == UINT32_MAX) {
       throw Error(ExitCode::kFailure, "a trace cannot take more than 2^32-1 blobs");
@@ -154,8 +154,8 @@ class BlobStore::Impl {
   BlobWorker worker_;
   Sha256 hash_;
   uint32_t count_ = 0;
-  std::unordered_map<Digest, uint32_t, DigestHash> numbers_;
-  std::unordered_map<FileVersion, uint32_t, VersionHash> files_;
+  RecentMap<Digest, uint32_t, DigestHash> numbers_;
+  RecentMap<FileVersion, uint32_t, VersionHash> files_;
 };
 
 BlobStore::BlobStore(FrameWriter& frames, const std::array<uint8_t, 32>& cacheKey,

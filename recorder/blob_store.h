@@ -3,7 +3,8 @@
 // Numbers count from 0 and are given at once; a thread of the store's own writes the blobs to the
 // trace in that order, as it gets on (recorder/blob_worker.h). Contents that are known to be equal
 // have one number: small ones, and files that are unchanged. The others are compared by the thread,
-// which writes a repeated content as a reference to the first.
+// which writes a repeated content as a reference to the first. Of many thousands of contents the
+// latest are known again, the others are written anew (recorder/recent_map.h).
 //
 // Ownership: owns copies of the contents, or of the descriptors, until they are written. Threading:
 // all calls from one thread.

@@ -194,7 +194,7 @@ void BlobWorker::workUntilStopped() {
 
 void BlobWorker::write(BlobJob& job) {
   if (!job.sha256 && !job.file) job.sha256 = sha256(job.bytes);
-  if (job.sha256 && written_.contains(*job.sha256)) {
+  if (job.sha256 && written_.find(*job.sha256) != nullptr) {
     const uint64_t size = job.cached ? job.cached->size : job.bytes.size();
     frames_.sameBlob(*job.sha256, size);
     return;
@@ -206,7 +206,7 @@ void BlobWorker::write(BlobJob& job) {
   } else {
     writeBytes(job);
   }
-  written_.insert(*job.sha256);
+  written_.emplace(*job.sha256, true);
 }
 
 // False: the entry is broken; what was written of it is void once the blob begins anew.

@@ -16,11 +16,11 @@
 #include <optional>
 #include <span>
 #include <thread>
-#include <unordered_set>
 #include <vector>
 
 #include "recorder/blob_cache.h"
 #include "recorder/frame_writer.h"
+#include "recorder/recent_map.h"
 
 namespace airr {
 
@@ -74,7 +74,7 @@ class BlobWorker {
   bool stop_ = false, dead_ = false;
 
   // Of the thread alone.
-  std::unordered_set<Digest, DigestHash> written_;
+  RecentMap<Digest, bool, DigestHash> written_;
   ZstdCompressContext context_ = newCompressContext();
   // Not vectors, which would touch all pages at first.
   std::unique_ptr<uint8_t[]> chunk_, pending_;

@@ -4,6 +4,7 @@
 
 #include "recorder/blob_cache.h"
 #include "recorder/blob_worker.h"
+#include "recorder/recent_map.h"
 #include "tests/recorder/raw_trace.h"
 
 namespace airr {
@@ -64,6 +65,26 @@ TEST_F(BlobStoreTest, NumbersDeduplicatesAndKeepsOrder) {
   EXPECT_EQ(store_->add(a), 0u);
   EXPECT_EQ(store_->add(c), 3u);
   EXPECT_EQ(drain(), (Contents{a, large, b, c}));
+}
+
+// What is known of contents has a bound; what is used stays known.
+TEST_F(BlobStoreTest, ForgetsTheOldestOfManyContents) {
+  constexpr uint32_t kMany = 3 * RecentMap<Digest, uint32_t, DigestHash>::kGeneration;
+  const auto content = [](uint32_t i) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(&i);
+    return ByteVector(bytes, bytes + sizeof i);
+  };
+  for (uint32_t i = 0; i < kMany; ++i) {
+    ASSERT_EQ(store_->add(content(i)), i);
+    EXPECT_EQ(store_->add(content(0)), 0u);
+  }
+  EXPECT_EQ(store_->add(content(1)), kMany);
+  EXPECT_EQ(store_->add(content(kMany - 1)), kMany - 1);
+  const Contents contents = drain();
+  ASSERT_EQ(contents.size(), kMany + 1);
+  EXPECT_EQ(contents[0], content(0));
+  EXPECT_EQ(contents[1], content(1));
+  EXPECT_EQ(contents[kMany], content(1));
 }
 
 TEST_F(BlobStoreTest, EqualLargeContentsAreStoredOnce) {
