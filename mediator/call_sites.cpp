@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "mediator/elf_code.h"
+#include "mediator/elf_functions.h"
 
 namespace airr {
 namespace {

@@ -37,7 +37,7 @@ struct CallSite {
 constexpr size_t kLeaLength = 7;
 bool isRipRelativeLea(std::span<const uint8_t> instruction);
 
-// In order of offset. Empty for anything that is not an x86-64 ELF file with unwind data.
+// In order of offset. Empty for anything that is not an x86-64 ELF file of which functions are known.
 std::vector<CallSite> findCallSites(std::span<const uint8_t> elfBytes);
 
 }  // namespace airr

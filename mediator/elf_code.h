@@ -1,14 +1,14 @@
-// Where the code of an ELF file is, and which of it is one function: for those who look for
-// instructions in program files.
+// Where the code of an ELF file is: for those who look for instructions in program files.
 //
-// Pure functions of the bytes, which are hostile: any bytes are taken, and nothing fails. The objects
-// keep views of the bytes and of each other, which must outlive them. Usable from any thread.
+// Pure functions of the bytes, which are hostile: any bytes are taken, and nothing fails. The object
+// keeps a view of the bytes, which must outlive it. Usable from any thread.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace airr {
@@ -42,7 +42,11 @@ class ElfCode {
   std::optional<uint64_t> entry() const { return entry_; }
   std::optional<uint64_t> unwindIndex() const { return unwindIndex_; }
   std::optional<uint64_t> offsetOf(uint64_t address) const;
+  // Of code.
   std::optional<uint64_t> addressOf(uint64_t offset) const;
+  std::optional<uint64_t> addressInFile(uint64_t offset) const;  // of anything
+  // Where a section's bytes are, by the section headers, if there are any.
+  std::optional<Extent> section(std::string_view name) const;
 
  private:
   struct Segment {
@@ -58,31 +62,6 @@ class ElfCode {
   std::vector<Extent> code_;
   std::optional<uint64_t> entry_;
   std::optional<uint64_t> unwindIndex_;
-};
-
-// The functions that .eh_frame_hdr and .eh_frame describe (Linux Standard Base, "Exception
-// Frames"). The index gives the starts, ascending; the frame of a start gives the length.
-class ElfFunctions {
- public:
-  explicit ElfFunctions(const ElfCode&);
-  // The function that covers this offset.
-  std::optional<Extent> covering(uint64_t offset) const;
-  // The bytes between functions that lie within `reach` of an offset, ascending: padding, or code
-  // that nothing describes.
-  std::vector<Extent> gapsNear(uint64_t offset, uint64_t reach) const;
-
- private:
-  static constexpr uint64_t kEntrySize = 8;
-  int32_t start(uint64_t index) const;
-  // The first entry that starts behind the address.
-  uint64_t entryBehind(uint64_t address) const;
-  std::optional<uint64_t> lengthOf(uint64_t index) const;
-  std::optional<uint8_t> pointerEncoding(uint64_t entry) const;
-  bool skipLeb(uint64_t& at) const;
-
-  const ElfCode& elf_;
-  uint64_t table_ = 0;
-  uint64_t count_ = 0;
 };
 
 }  // namespace airr

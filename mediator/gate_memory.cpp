@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -75,16 +76,21 @@ std::unique_ptr<GateMemory> GateMemory::map(Tracee& tracee) {
 
 std::unique_ptr<GateMemory> GateMemory::inFile(std::shared_ptr<File> file) {
   auto memory = std::unique_ptr<GateMemory>(new GateMemory);
-  const uint64_t place = memory->place_ = file->made++;
-  if (file->made > file->places) {
-    file->places = 2 * place + 1;
-    if (ftruncate(file->fd.get(), static_cast<off_t>(file->places * AIRR_GATE_DATA_SIZE)) != 0)
-      throw systemError("making room for a gate's memory");
+  if (!file->free.empty()) {
+    memory->place_ = file->free.back();
+    file->free.pop_back();
+  } else {
+    const uint64_t number = file->made++;
+    if (file->made > file->places) {
+      file->places = 2 * number + 1;
+      if (ftruncate(file->fd.get(), static_cast<off_t>(file->places * AIRR_GATE_DATA_SIZE)) != 0)
+        throw systemError("making room for a gate's memory");
+    }
+    void* const at = mmap(nullptr, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd.get(),
+                          static_cast<off_t>(number * AIRR_GATE_DATA_SIZE));
+    if (at == MAP_FAILED) throw systemError("mapping a gate's memory");
+    memory->place_ = {number, static_cast<airr_gate_data*>(at)};
   }
-  void* const at = mmap(nullptr, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd.get(),
-                        static_cast<off_t>(place * AIRR_GATE_DATA_SIZE));
-  if (at == MAP_FAILED) throw systemError("mapping a gate's memory");
-  memory->data_ = static_cast<airr_gate_data*>(at);
   memory->file_ = std::move(file);
   return memory;
 }
@@ -98,25 +104,54 @@ std::unique_ptr<GateMemory> GateMemory::inSegment() {
   // It can be attached all the same, and ends with those that are (shmctl(2), IPC_RMID).
   shmctl(memory->segment_, IPC_RMID, nullptr);
   if (at == reinterpret_cast<void*>(-1)) throw systemError("attaching a gate's memory", error);
-  memory->data_ = static_cast<airr_gate_data*>(at);
+  memory->place_.data = static_cast<airr_gate_data*>(at);
   return memory;
 }
 
+// Whether that was little work: a page that is made anew costs more than one that is cleared (13 µs here).
+bool GateMemory::clear() {
+  constexpr size_t kPages = AIRR_GATE_DATA_SIZE / kPageSize, kFew = 12;
+  unsigned char resident[kPages];
+  auto* const start = reinterpret_cast<uint8_t*>(place_.data);
+  if (mincore(start, AIRR_GATE_DATA_SIZE, resident) != 0) return false;
+  const auto isResident = [](unsigned char page) { return (page & 1) != 0; };
+  if (std::count_if(resident, resident + kPages, isResident) > static_cast<ptrdiff_t>(kFew)) return false;
+  for (size_t page = 0; page < kPages; ++page) {
+    if (isResident(resident[page])) memset(start + page * kPageSize, 0, kPageSize);
+  }
+  return true;
+}
+
 GateMemory::~GateMemory() {
-  if (data_ == nullptr) return;
+  constexpr size_t kMostFree = 4;
+  if (place_.data == nullptr) return;
   if (!file_) {
-    shmdt(data_);
+    shmdt(place_.data);
     return;
   }
-  if (file_.use_count() > 1) madvise(data_, AIRR_GATE_DATA_SIZE, MADV_REMOVE);
-  munmap(data_, AIRR_GATE_DATA_SIZE);
+  if (file_.use_count() > 1) {
+    if (file_->free.size() < kMostFree && clear()) {
+      file_->free.push_back(place_);
+      return;
+    }
+    madvise(place_.data, AIRR_GATE_DATA_SIZE, MADV_REMOVE);
+  }
+  munmap(place_.data, AIRR_GATE_DATA_SIZE);
+}
+
+GateMemory::File::~File() {
+  for (const Place& place : free) munmap(place.data, AIRR_GATE_DATA_SIZE);
 }
 
 std::unique_ptr<GateMemory> GateMemory::fork() const {
   auto child = file_ ? inFile(file_) : inSegment();
-  memcpy(child->data_, data_, offsetof(airr_gate_data, stack));
-  memcpy(child->data_->directories, data_->directories, sizeof data_->directories);
-  child->data_->position = child->data_->log_used = 0;
+  const airr_gate_data& from = *place_.data;
+  airr_gate_data& to = *child->place_.data;
+  memcpy(&to, &from, offsetof(airr_gate_data, stack));
+  for (size_t i = 0; i < AIRR_GATE_DIRECTORIES; ++i) {
+    if (load(from.directories[i].length) != 0) memcpy(&to.directories[i], &from.directories[i], sizeof to.directories[i]);
+  }
+  to.position = to.log_used = 0;
   return child;
 }
 
@@ -126,7 +161,7 @@ void GateMemory::attach(Tracee& tracee) {
     // The one way to move a mapping in its file with no descriptor of it. MAP_NONBLOCK: without touching its pages
     // (mm/mmap.c, remap_file_pages).
     require(tracee.inject({AIRR_GATE_INJECT}, SYS_remap_file_pages,
-                          {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_ * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
+                          {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_.number * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
             "giving a child its gate's memory");
   } else {
     require(tracee.inject({AIRR_GATE_INJECT}, SYS_shmat, {static_cast<uint64_t>(segment_), AIRR_GATE_DATA, SHM_REMAP}),

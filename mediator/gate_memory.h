@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "mediator/tracee.h"
 #include "recorder/gate/gate.h"
@@ -31,7 +32,7 @@ class GateMemory {
   GateMemory(const GateMemory&) = delete;
   GateMemory& operator=(const GateMemory&) = delete;
 
-  airr_gate_data& data() { return *data_; }
+  airr_gate_data& data() { return *place_.data; }
   // A field, read once.
   template <class T>
   static T load(const T& field) {
@@ -39,22 +40,29 @@ class GateMemory {
   }
 
  private:
-  // The file that an image's address space and those forked from it lie in, one behind the other.
+  // In the file that an image's address space and those forked from it lie in, one behind the other.
+  struct Place {
+    uint64_t number = 0;
+    airr_gate_data* data = nullptr;
+  };
   struct File {
     UniqueFd fd;
     uint64_t places = 0, made = 0;
+    std::vector<Place> free;  // for the next child: zeros, still mapped
+
+    ~File();
   };
 
   GateMemory() = default;
+  bool clear();
   static std::unique_ptr<GateMemory> inFile(std::shared_ptr<File>);
   // System V's, where a limit on the size of files forbids the other. It is found by number in one IPC namespace only.
   static std::unique_ptr<GateMemory> inSegment();
 
   std::shared_ptr<File> file_;  // null: in a segment
-  uint64_t place_ = 0;
+  Place place_;
   int segment_ = -1;
   bool attached_ = false;
-  airr_gate_data* data_ = nullptr;
 };
 
 }  // namespace airr

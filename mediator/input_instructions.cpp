@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "mediator/elf_code.h"
+#include "mediator/elf_functions.h"
 
 namespace airr {
 namespace {

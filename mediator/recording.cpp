@@ -160,8 +160,8 @@ void Recording::launch() {
                      .witness = options_.witness,
                      .encryptTo = options_.encryptTo,
                      .clearMetadata = options_.clearMetadata});
-    programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs1");
-    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls6");
+    programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs2");
+    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls7");
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;

@@ -416,7 +416,6 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
-  for (airr_gate_directory& directory : data.directories) directory.fd = -1;
   space.sites.may = AIRR_GATE_MAY_PROTECT | AIRR_GATE_MAY_USE_FILES | (gatePowers_.looksUp ? AIRR_GATE_MAY_LOOK_UP : 0) |
                     (gatePowers_.opensInTree && task.process->plain ? AIRR_GATE_MAY_OPEN : 0);
   data.may = space.sites.may;

@@ -84,13 +84,13 @@ void Recording::tellDirectory(Task& task, int fd, std::string_view path) {
   constexpr std::string_view kTree = AIRR_GATE_TREE "/";
   if (fd < 0 || fd >= AIRR_GATE_FILES) return;
   airr_gate_directory& directory = task.space->gate->data().directories[fd % AIRR_GATE_DIRECTORIES];
-  directory.fd = -1;
+  directory.length = 0;
   if (!path.starts_with(kTree)) return;
   path.remove_prefix(kTree.size());
   if (path.size() >= AIRR_GATE_DIRECTORY_SIZE) return;
   memcpy(directory.path, path.data(), path.size());
+  directory.fd = static_cast<uint32_t>(fd);
   directory.length = static_cast<uint32_t>(path.size());
-  directory.fd = fd;
 }
 
 // A name that the gate was to copy is not there: the gate takes it for one that it cannot open, and the call is

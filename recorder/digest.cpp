@@ -1,3 +1,4 @@
+#define OPENSSL_SUPPRESS_DEPRECATED  // OpenSSL 3 would have all hashes called alike
 #include "recorder/digest.h"
 
 #include <openssl/crypto.h>
@@ -7,45 +8,15 @@
 #include "schema/error.h"
 
 namespace airr {
-namespace {
 
-void require(int ok) {
-  if (ok != 1) throw Error(ExitCode::kFailure, "OpenSSL cannot compute SHA-256");
-}
+Sha256::Sha256() { SHA256_Init(&context_); }
 
-// Without what OpenSSL sets up for names, texts and configuration files, which takes 0.4 ms.
-void initializeOnce() {
-  static const bool initialized =
-      OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS |
-                              OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
-                          nullptr) == 1;
-  require(initialized);
-}
-
-DigestContext newContext() {
-  initializeOnce();
-  DigestContext context(EVP_MD_CTX_new());
-  require(context != nullptr);
-  require(EVP_DigestInit_ex2(context.get(), EVP_sha256(), nullptr));
-  return context;
-}
-
-void finishInto(EVP_MD_CTX* context, Digest& digest) {
-  require(EVP_DigestFinal_ex(context, digest.data(), nullptr));
-}
-
-}  // namespace
-
-Sha256::Sha256() : context_(newContext()) {}
-
-void Sha256::update(Bytes bytes) {
-  require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
-}
+void Sha256::update(Bytes bytes) { SHA256_Update(&context_, bytes.data(), bytes.size()); }
 
 Digest Sha256::finish() {
   Digest digest;
-  finishInto(context_.get(), digest);
-  require(EVP_DigestInit_ex2(context_.get(), nullptr, nullptr));
+  SHA256_Final(digest.data(), &context_);
+  SHA256_Init(&context_);
   return digest;
 }
 
@@ -55,29 +26,32 @@ Digest sha256(Bytes bytes) {
   return hash.finish();
 }
 
-Hmac::Hmac(std::span<const uint8_t, 32> key)
-    : inner_(newContext()), outer_(newContext()), scratch_(newContext()) {
+Hmac::Hmac(std::span<const uint8_t, 32> key) {
   std::array<uint8_t, 64> pad;
-  auto absorb = [&](EVP_MD_CTX* context, uint8_t filler) {
+  auto absorb = [&](SHA256_CTX& context, uint8_t filler) {
     pad.fill(filler);
     for (size_t i = 0; i < key.size(); ++i) pad[i] ^= key[i];
-    require(EVP_DigestUpdate(context, pad.data(), pad.size()));
+    SHA256_Init(&context);
+    SHA256_Update(&context, pad.data(), pad.size());
   };
-  absorb(inner_.get(), 0x36);
-  absorb(outer_.get(), 0x5c);
+  absorb(inner_, 0x36);
+  absorb(outer_, 0x5c);
   OPENSSL_cleanse(pad.data(), pad.size());
+}
+
+Hmac::~Hmac() {
+  OPENSSL_cleanse(&inner_, sizeof inner_);
+  OPENSSL_cleanse(&outer_, sizeof outer_);
 }
 
 Digest Hmac::tag(std::initializer_list<Bytes> parts) {
   Digest digest;
-  require(EVP_MD_CTX_copy_ex(scratch_.get(), inner_.get()));
-  for (Bytes part : parts) {
-    require(EVP_DigestUpdate(scratch_.get(), part.data(), part.size()));
-  }
-  finishInto(scratch_.get(), digest);
-  require(EVP_MD_CTX_copy_ex(scratch_.get(), outer_.get()));
-  require(EVP_DigestUpdate(scratch_.get(), digest.data(), digest.size()));
-  finishInto(scratch_.get(), digest);
+  SHA256_CTX state = inner_;
+  for (Bytes part : parts) SHA256_Update(&state, part.data(), part.size());
+  SHA256_Final(digest.data(), &state);
+  state = outer_;
+  SHA256_Update(&state, digest.data(), digest.size());
+  SHA256_Final(digest.data(), &state);
   return digest;
 }
 

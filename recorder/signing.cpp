@@ -19,6 +19,11 @@ void require(bool ok) {
   if (!ok) throw Error(ExitCode::kFailure, "OpenSSL cannot compute Ed25519 signatures");
 }
 
+struct DigestContextFree {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+using DigestContext = std::unique_ptr<EVP_MD_CTX, DigestContextFree>;
+
 DigestContext newContext() {
   DigestContext context(EVP_MD_CTX_new());
   require(context != nullptr);

@@ -9,7 +9,7 @@
 #include <memory>
 #include <thread>
 
-#include "mediator/own_heap.h"
+#include "mediator/own_memory.h"
 #include "schema/error.h"
 #include "tools/commands.h"
 #include "tools/identity_option.h"

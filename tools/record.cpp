@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "mediator/own_heap.h"
+#include "mediator/own_memory.h"
 #include "mediator/record_session.h"
 #include "policies/bindings.h"
 #include "policies/policy.h"
@@ -181,6 +181,7 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       "failures are 125, 126 (cannot be executed) and 127 (not found).");
   return [options, program] {
     useHugePages();
+    mapWholeProgram();
     if (program.empty()) {
       throw Error(ExitCode::kFailure, "record: no program was given",
                   "Put it after --, as in: airr record -o trace.cap -- ls -l");

@@ -1,7 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "mediator/own_heap.h"
+#include "mediator/own_memory.h"
 #include "replayer/replay_session.h"
 #include "tools/commands.h"
 #include "tools/identity_option.h"
@@ -25,6 +25,7 @@ Command addReplay(CLI::App& app) {
       "the others.");
   return [options] {
     useHugePages();
+    mapWholeProgram();
     return replay(*options);
   };
 }

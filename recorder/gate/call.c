@@ -412,8 +412,8 @@ static const char* name_in_tree(struct airr_gate_data* data, const struct shape*
   const uint32_t fd = (uint32_t)shape->directory;
   const struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
   const uint64_t length = directory->length;
-  if (!known(data, fd, AIRR_GATE_FILE_DIRECTORY) || directory->fd != (int32_t)fd || length >= AIRR_GATE_DIRECTORY_SIZE ||
-      name[0] == 0 || !is_plain(name))
+  if (!known(data, fd, AIRR_GATE_FILE_DIRECTORY) || directory->fd != fd || length == 0 ||
+      length >= AIRR_GATE_DIRECTORY_SIZE || name[0] == 0 || !is_plain(name))
     return 0;
   uint8_t* to = (uint8_t*)data->open_name;
   copy(to, directory->path, length);
@@ -422,12 +422,12 @@ static const char* name_in_tree(struct airr_gate_data* data, const struct shape*
   return data->open_name;
 }
 
-static void note_directory(struct airr_gate_data* data, int32_t fd, const char* path, uint64_t length) {
-  struct airr_gate_directory* directory = &data->directories[(uint32_t)fd % AIRR_GATE_DIRECTORIES];
-  directory->fd = length < AIRR_GATE_DIRECTORY_SIZE ? fd : -1;
-  if (directory->fd < 0) return;
-  directory->length = (uint32_t)length;
-  copy(directory->path, path, length);
+// A length of 0: it is not in the tree.
+static void note_directory(struct airr_gate_data* data, uint32_t fd, const char* path, uint64_t length) {
+  struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
+  directory->fd = fd;
+  directory->length = length < AIRR_GATE_DIRECTORY_SIZE ? (uint32_t)length : 0;
+  copy(directory->path, path, directory->length);
 }
 
 // The descriptor `fd` was made for what is called `name` from the tree on. What is known of it (AIRR_GATE_FILE_*).
@@ -436,7 +436,7 @@ static uint8_t note_opened(struct airr_gate_data* data, int64_t fd, const char* 
   const uint64_t arguments[6] = {(uint64_t)fd, (uint64_t)data->open_status};
   if (fd >= AIRR_GATE_FILES || exempt(kFstat, arguments) != 0) return 0;
   const uint32_t type = *(const uint32_t*)(data->open_status + kModeAt) & kType;
-  if (type == kDirectory) note_directory(data, (int32_t)fd, name, length_of(name));
+  if (type == kDirectory) note_directory(data, (uint32_t)fd, name, length_of(name));
   return data->files[fd] = type == kDirectory ? AIRR_GATE_FILE_DIRECTORY : type == kRegular ? AIRR_GATE_FILE_READ : 0;
 }
 
@@ -527,8 +527,7 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
   if (duplicates(call) && result >= 0 && result < AIRR_GATE_FILES) {
     const uint32_t fd = (uint32_t)call->argument[0];
     const struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
-    const int in_tree = directory->fd == (int32_t)fd;
-    note_directory(data, (int32_t)result, directory->path, in_tree ? directory->length : AIRR_GATE_DIRECTORY_SIZE);
+    note_directory(data, (uint32_t)result, directory->path, directory->fd == fd ? directory->length : 0);
     data->files[result] = data->files[fd];
   }
   data->log_used = used + (uint32_t)(sizeof *entry + padded(in) + padded(out));

@@ -120,8 +120,8 @@ struct airr_gate_reading {
 
 // A directory in the tree, at the place of its descriptor modulo AIRR_GATE_DIRECTORIES.
 struct airr_gate_directory {
-  int32_t fd;       // -1: none
-  uint32_t length;  // of its path, without the NUL
+  uint32_t fd;
+  uint32_t length;  // of its path, without the NUL; 0: none
   char path[AIRR_GATE_DIRECTORY_SIZE];
 };
 

@@ -78,6 +78,14 @@ TEST(CallSites, TheCallsThatProgramsMakeMostAreFound) {
     EXPECT_TRUE(has(loader, number)) << number;
 }
 
+// Linked without an index of its frames.
+TEST(CallSites, AStaticProgramsAreFound) {
+  const std::vector<uint8_t> bytes = contentOf("/usr/bin/busybox");
+  if (bytes.empty()) GTEST_SKIP() << "busybox-static is not installed";
+  const std::vector<CallSite> sites = findCallSites(bytes);
+  for (uint64_t number : {SYS_close, SYS_brk, SYS_rt_sigaction}) EXPECT_TRUE(has(sites, number)) << number;
+}
+
 TEST(CallSites, CountersOfLargeFunctionsAreFound) {
   const std::vector<CallSite> loader = findCallSites(contentOf(kLoader));
   EXPECT_TRUE(std::any_of(loader.begin(), loader.end(), [](const CallSite& site) { return site.behind != 0; }));

@@ -397,7 +397,7 @@ TEST_F(GateCall, OpensWhatIsInTheTreeIfItMay) {
   const UniqueFd opened(open(AIRR_GATE_TREE, O_PATH | O_DIRECTORY | O_CLOEXEC));
   const UniqueFd tree(dup3(opened.get(), AIRR_GATE_TREE_FD, O_CLOEXEC));
   ASSERT_TRUE(tree);
-  for (airr_gate_directory& directory : data->directories) directory.fd = -1;
+  for (airr_gate_directory& directory : data->directories) directory.length = 0;
 
   const auto of = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
   constexpr auto kHere = static_cast<uint64_t>(AT_FDCWD);
