@@ -84,6 +84,7 @@ class Recording {
   void checkTree(Task&);
   bool keepsTree(Task&);
   void closeAround(Task&, uint32_t first, uint32_t last);
+  bool listWithoutTree(Task&);
   void patchOpenSite(Task&, std::string_view path);
   void tellDirectory(Task&, int fd, std::string_view path);
   bool endNameFault(Task&, int signal);

@@ -219,7 +219,7 @@ bool Recording::answerRead(Task& task) {
       return false;
     }
     case SYS_getdents64: {
-      if (!directory) return false;
+      if (!directory) return listWithoutTree(task);
       const off_t before = lseek(own, 0, SEEK_CUR);
       bytes_.resize(a[2]);
       const long n = syscall(SYS_getdents64, own, bytes_.data(), a[2]);

@@ -1,14 +1,19 @@
 // The tree of system files that the gate opens by itself (docs/gate.md): its descriptor, which stays what it is
 // whatever the session's programs do, and what the gate is told.
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstring>
+#include <string>
 
 #include "mediator/recording.h"
+#include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
 
@@ -72,6 +77,43 @@ void Recording::closeAround(Task& task, uint32_t first, uint32_t last) {
   if (first < AIRR_GATE_TREE_FD) close(first, AIRR_GATE_TREE_FD - 1);
   close(AIRR_GATE_TREE_FD + 1, last);
   answerWith(task, result);
+}
+
+// A list of descriptors in /proc (fd, fdinfo) of one who has the tree's: that is not the program's. False: it is
+// no such list.
+bool Recording::listWithoutTree(Task& task) {
+  if (!tree_) return false;
+  const uint64_t* a = task.call.arguments;
+  const UniqueFd own = task.process->files.borrow(task.process->pid, static_cast<int>(a[0]));
+  struct stat status {}, theirs {}, tree {};
+  if (!own || fstat(own.get(), &status) != 0 || !S_ISDIR(status.st_mode) || !isInProc(own.get(), status)) return false;
+  std::string path = linkTarget("/proc/self/fd/" + std::to_string(own.get()));
+  if (path.ends_with("/fdinfo")) path.resize(path.size() - strlen("info"));
+  const std::string name = std::to_string(AIRR_GATE_TREE_FD);
+  if (!path.ends_with("/fd") || stat((path + '/' + name).c_str(), &theirs) != 0 || fstat(tree_.get(), &tree) != 0 ||
+      theirs.st_dev != tree.st_dev || theirs.st_ino != tree.st_ino)
+    return false;
+
+  constexpr size_t kLength = offsetof(struct dirent64, d_reclen), kName = offsetof(struct dirent64, d_name);
+  const off_t before = lseek(own.get(), 0, SEEK_CUR);
+  long left = 0;
+  for (long n = -1; left == 0 && n != 0;) {
+    bytes_.resize(a[2]);
+    n = syscall(SYS_getdents64, own.get(), bytes_.data(), a[2]);
+    if (n < 0) return false;
+    for (long at = 0; at < n;) {
+      uint16_t length = 0;
+      memcpy(&length, bytes_.data() + at + kLength, sizeof length);
+      if (reinterpret_cast<const char*>(bytes_.data() + at + kName) != name) {
+        memmove(bytes_.data() + left, bytes_.data() + at, length);
+        left += length;
+      }
+      at += length;
+    }
+  }
+  if (answerBytes(task, a[1], left)) return true;
+  lseek(own.get(), before, SEEK_SET);
+  return false;
 }
 
 // Of an open for reading.
