@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,38 +29,25 @@ void Recording::checkTree(Task& task) {
               "the session ends here; its trace up to this point is whole");
 }
 
-// Before a call that would close or replace the tree's descriptor, or have an exec close it. True: it is answered;
-// to the program there is no such descriptor.
+// Before a call on the tree's descriptor, or one that would close it among others. True: it is answered; to the
+// program there is no such descriptor.
 bool Recording::keepsTree(Task& task) {
   if (!tree_) return false;
   const uint64_t* a = task.call.arguments;
-  const auto isTree = [](uint64_t fd) { return static_cast<uint32_t>(fd) == AIRR_GATE_TREE_FD; };
-  bool touched = false;
-  switch (task.call.number) {
-    case SYS_close:
-      touched = isTree(a[0]);
-      break;
-    case SYS_dup2:
-    case SYS_dup3:
-      touched = isTree(a[1]);
-      break;
-    case SYS_fcntl:
-      touched = isTree(a[0]) && static_cast<uint32_t>(a[1]) == F_SETFD;
-      break;
-    case SYS_ioctl:
-      touched = isTree(a[0]) && (static_cast<uint32_t>(a[1]) == FIOCLEX || static_cast<uint32_t>(a[1]) == FIONCLEX);
-      break;
-    case SYS_close_range: {
-      const auto first = static_cast<uint32_t>(a[0]), last = static_cast<uint32_t>(a[1]);
-      if (first > AIRR_GATE_TREE_FD || last < AIRR_GATE_TREE_FD) return false;
-      closeAround(task, first, last);
-      return true;
-    }
-    default:
-      break;
+  if (task.call.number == SYS_close_range) {
+    const auto first = static_cast<uint32_t>(a[0]), last = static_cast<uint32_t>(a[1]);
+    if (first > AIRR_GATE_TREE_FD || last < AIRR_GATE_TREE_FD) return false;
+    closeAround(task, first, last);
+    return true;
   }
-  if (touched) refuse(task, EBADF, "the gate's own descriptor");
-  return touched;
+  for (int i = 0; i < 6; ++i) {
+    if (static_cast<uint32_t>(a[i]) != AIRR_GATE_TREE_FD) continue;
+    const syscalls::Type type = task.model->arguments[i].type;
+    if (type != syscalls::Type::kFd && type != syscalls::Type::kDirFd) continue;
+    refuse(task, EBADF, "the gate's own descriptor");
+    return true;
+  }
+  return false;
 }
 
 void Recording::closeAround(Task& task, uint32_t first, uint32_t last) {

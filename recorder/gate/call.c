@@ -126,6 +126,9 @@ static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
           allowed(data, AIRR_GATE_MAY_USE_FILES));
 }
 
+// What is called of a descriptor and stays the program's own to ask: not the gate's, which is not there for it.
+static int is_its_own(uint64_t fd) { return (uint32_t)fd != AIRR_GATE_TREE_FD; }
+
 static int duplicates(const struct call* call) {
   const uint32_t what = (uint32_t)call->argument[1];
   return call->number == kFcntl && (what == kDupFd || what == kDupFdCloseOnExec);
@@ -203,7 +206,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
     case kFstat:
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kStatSize;
-      return 1;
+      return is_its_own(a[0]);
     case kStat:
     case kLstat:
       shape->arguments = 2;
@@ -227,6 +230,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->arguments = 5;
       shape->is_descriptor = ((uint32_t)a[2] & kEmptyPath) != 0;
       return ((uint32_t)a[2] & ~(uint32_t)kStatxFlags) == 0 && (a[2] & kStatxSync) != kStatxSync && (int32_t)a[3] >= 0 &&
+             is_its_own(a[0]) &&
              look_up(data, shape, a[0], a[1], a[4], kStatxSize);
     case kNewfstatat:
       if (((uint32_t)a[3] & ~(uint32_t)kStatFlags) == 0) {
@@ -234,7 +238,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
         return look_up(data, shape, a[0], a[1], a[2], kStatSize);
       }
       // fstat(3). The name is not given to the kernel, which could find another one there.
-      if ((uint32_t)a[3] != kEmptyPath || (int32_t)a[0] < 0 || a[1] < 4096 ||
+      if ((uint32_t)a[3] != kEmptyPath || (int32_t)a[0] < 0 || !is_its_own(a[0]) || a[1] < 4096 ||
           *(const char*)a[1] != 0)
         return 0;
       shape->in = a[1], shape->in_size = 1;
@@ -255,7 +259,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->out = a[2], shape->out_size = a[2] ? kSetSize : 0;
       return 1;
     case kIoctl:
-      if ((uint32_t)a[1] != kTcgets) return 0;
+      if ((uint32_t)a[1] != kTcgets || !is_its_own(a[0])) return 0;
       shape->out = a[2], shape->out_size = kTermiosSize;
       return 1;
     case kFcntl:
@@ -274,7 +278,7 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->out = a[1], shape->out_size = kUsageSize;
       return 1;
     case kLseek:
-      return 1;
+      return is_its_own(a[0]);
     case kMmap:
       shape->arguments = 6;
       return (a[2] & ~(uint64_t)kReadWrite) == 0 && (a[3] & kPrivateAnonymous) == kPrivateAnonymous &&
