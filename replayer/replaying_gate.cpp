@@ -120,7 +120,7 @@ void Replaying::takeBackLog(Task& task, const Stop& stop) {
   }
   if (head.position != readings)
     diverge(task, std::to_string(readings) + " readings of the clock",
-            std::to_string(head.position) + " readings of the clock");
+            std::to_string(head.position) + " readings of the clock before " + came());
 }
 
 std::string Replaying::describeEntry(Task& task, std::span<const uint8_t> log, size_t at) {
@@ -134,7 +134,7 @@ std::string Replaying::describeEntry(Task& task, std::span<const uint8_t> log, s
 }
 
 // The task goes to behind the last call that is kept for it, and stands there: the trace's next event
-// happens at that place.
+// happens at that place; or behind it, if the task was killed in a call that it made after reading the clock again.
 void Replaying::settle(Task& task) {
   Space& space = *task.space;
   if (space.queued.empty()) return;
@@ -148,6 +148,7 @@ void Replaying::settle(Task& task) {
   const std::string expected = describeEntry(task, space.log, last.at);
   space.queued.pop_back();
   space.log.resize(last.at);
+  space.clocksSupplied = entry.clocks;
   const Stop stop = runToStop(task);
   if (entry.number == AIRR_GATE_RDTSC) {
     if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP)
