@@ -218,8 +218,22 @@ class Finder {
     return startsFound_ = true;
   }
 
+  // Whether four bytes are the distance in an instruction; or may be, where it is not known what the code is.
+  bool isDistance(uint64_t at) {
+    const auto function = functions_.covering(at);
+    if (!function || function->end - function->start > kMostFunction || !findStarts(*function)) return true;
+    uint64_t start = at;
+    while (!starts_[start - function->start]) --start;
+    ZydisDecodedInstruction instruction;
+    if (!decode(start, function->end, instruction)) return true;
+    const auto holds = [&](uint8_t size, uint8_t offset) { return size == 32 && start + offset == at; };
+    return (instruction.attributes & ZYDIS_ATTRIB_IS_RELATIVE) != 0 &&
+           (holds(instruction.raw.disp.size, instruction.raw.disp.offset) ||
+            holds(instruction.raw.imm[0].size, instruction.raw.imm[0].offset));
+  }
+
   // Leaves out sites with a jump to the middle of what gives way. Whatever could be the distance of a
-  // long jump is taken for one, decoded or not, and so is a short one from another function.
+  // long jump is taken for one, in code that is not known, and so is a short one from another function.
   void dropTargets() {
     std::vector<bool> inside(elf_.bytes().size());
     bool any = false;
@@ -228,9 +242,7 @@ class Finder {
     }
     if (!any) return;
     std::vector<bool> hit(elf_.bytes().size());
-    const auto note = [&](uint64_t target) {
-      if (target < inside.size() && inside[target]) hit[target] = true;
-    };
+    const auto isInside = [&](uint64_t target) { return target < inside.size() && inside[target]; };
     const uint8_t* const data = elf_.bytes().data();
     for (const Extent& code : elf_.code()) {
       // File and memory distances are the same inside one segment, where alone sites have code.
@@ -238,7 +250,8 @@ class Finder {
         if (!endsInDistance(data + at)) continue;
         int32_t distance;
         memcpy(&distance, data + at, sizeof distance);
-        note(at + 4 + static_cast<uint64_t>(int64_t{distance}));
+        const uint64_t target = at + 4 + static_cast<uint64_t>(int64_t{distance});
+        if (isInside(target) && isDistance(at)) hit[target] = true;
       }
     }
     std::erase_if(sites_, [&](const CallSite& site) {
@@ -252,7 +265,8 @@ class Finder {
         if (swept && at >= function->start && at < function->end && !starts_[at - function->start]) continue;
         const bool jump =
             (data[at] & 0xf0) == 0x70 || data[at] == 0xeb || (data[at] & 0xfc) == 0xe0;
-        if (jump) note(at + 2 + static_cast<uint64_t>(int64_t{static_cast<int8_t>(data[at + 1])}));
+        const uint64_t target = at + 2 + static_cast<uint64_t>(int64_t{static_cast<int8_t>(data[at + 1])});
+        if (jump && isInside(target)) hit[target] = true;
       }
       for (uint64_t at = firstInside(site); at < endInside(site); ++at)
         if (hit[at]) return true;

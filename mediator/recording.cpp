@@ -161,7 +161,7 @@ void Recording::launch() {
                      .encryptTo = options_.encryptTo,
                      .clearMetadata = options_.clearMetadata});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs2");
-    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls7");
+    callNotes_ = std::make_unique<FileNotes>(key.cache, "calls8");
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;

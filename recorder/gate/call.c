@@ -27,6 +27,7 @@ enum {
   kSigpending = 127,
   kGetpid = 39,
   kFcntl = 72,
+  kGetcwd = 79,
   kReadlink = 89,
   kGetrusage = 98,
   kGetuid = 102,
@@ -277,6 +278,10 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kUsageSize;
       return 1;
+    case kGetcwd:
+      shape->arguments = 2;
+      shape->out = a[0], shape->out_size = a[1], shape->out_is_result = 1;
+      return a[1] <= kMostRead;
     case kLseek:
       return is_its_own(a[0]);
     case kMmap:

@@ -78,6 +78,14 @@ TEST(CallSites, TheCallsThatProgramsMakeMostAreFound) {
     EXPECT_TRUE(has(loader, number)) << number;
 }
 
+// A long jump that seems to lead into what gives way, by bytes that are not its distance, is none.
+TEST(CallSites, BytesThatAreNoDistanceLeadNowhere) {
+  const std::vector<CallSite> libc = findCallSites(contentOf(kLibc));
+  EXPECT_TRUE(std::any_of(libc.begin(), libc.end(), [](const CallSite& site) {
+    return site.number == SYS_openat && site.before != 0;  // open64_nocancel(), of Debian 12
+  }));
+}
+
 // Linked without an index of its frames.
 TEST(CallSites, AStaticProgramsAreFound) {
   const std::vector<uint8_t> bytes = contentOf("/usr/bin/busybox");

@@ -2,6 +2,7 @@
 // also: static
 // Calls that the gate makes, by the thousand, with signals in between, in threads and in children:
 // what they give goes into a digest that a replay has to print again.
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -45,6 +46,9 @@ static uint64_t work(int rounds) {
     if (pread(fd, bytes, 16, i % 64) == 16) digest = mix(digest, (uint8_t)bytes[0]);
     if (fstat(fd, &status) == 0) digest = mix(digest, (uint64_t)status.st_size);
     digest = mix(digest, (uint64_t)(fcntl(fd, F_GETFD) + isatty(fd)));
+    char directory[512];
+    if (getcwd(directory, i % 3 == 0 ? 1 : sizeof directory) == NULL) digest = mix(digest, (uint64_t)errno);
+    else for (const char* at = directory; *at != 0; ++at) digest = mix(digest, (uint8_t)*at);
     if (ticks != before) puts("a blocked signal came");
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     digest = mix(digest, (uint64_t)ticks);
