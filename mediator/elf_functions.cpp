@@ -9,7 +9,7 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 
 // Real files have up to some hundred thousand.
-constexpr size_t kMostFunctions = 1 << 21;
+constexpr size_t kMostFunctions = 1 << 20;
 
 // Formats of pointers in exception frames: the lower half is the size, the upper half what it is
 // relative to.
