@@ -1,7 +1,7 @@
 // SHA-256 and HMAC-SHA-256 (FIPS 180-4, RFC 2104), by OpenSSL's functions for this one hash: those for any
 // hash would first set up all that there are, which takes 1.3 ms here.
 //
-// Not thread-safe; use one object a thread. Failure: none but hkdf()'s.
+// Not thread-safe; use one object a thread. Failure: Error (kFailure) if OpenSSL cannot be set up.
 #pragma once
 
 #include <openssl/sha.h>

@@ -1,6 +1,7 @@
 """The command itself: its errors and their exit codes, and what verify, inspect and replay's options show."""
 
 import json
+import os
 import re
 
 from session import check, shown
@@ -217,6 +218,15 @@ def quiet(place):
     check((outcome.status, outcome.output, outcome.error) == (3, b"", b""), f"replay --quiet: {outcome}")
 
 
+def openssl_settings(place):
+    """OpenSSL's configuration file, which the environment names, is not airr's: here whoever reads it waits."""
+    settings = place.base / "openssl.cnf"
+    os.mkfifo(settings)
+    outcome = place.record(["true"], environment={"OPENSSL_CONF": str(settings)}, timeout=20)
+    check(outcome.status == 0, f"record gave {outcome.status}\n{shown(outcome.error)}")
+    check(place.airr_run("verify", place.trace, env={"OPENSSL_CONF": str(settings)}, timeout=20).status == 0, "verify")
+
+
 ATTEMPTS = """import os, pathlib, socket, subprocess
 home, secret = pathlib.Path(os.environ["HOME"]), pathlib.Path(os.environ["HOME"], ".ssh/id_rsa")
 def attempt(name, deed):
@@ -279,4 +289,5 @@ CHECKS = {
     "command.materialize": materialize,
     "command.materialize_spliced": materialize_spliced,
     "command.quiet": quiet,
+    "command.openssl_settings": openssl_settings,
 }
