@@ -162,7 +162,7 @@ void ElfFunctions::addGo(const ElfCode& elf) {
     const auto next = loadAt<uint32_t>(bytes, first + (i + 1) * kEntry);
     if (!start || !next || *next <= *start) return;
     const auto offset = elf.offsetOf(*text + *start);
-    if (!offset || functions_.size() == kMostFunctions) return;
+    if (!offset) return;
     // INT3 fills up to the next function. Some of it may be the end of the last instruction, which
     // can have a constant of eight bytes.
     constexpr uint8_t kFill = 0xcc;

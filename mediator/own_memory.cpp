@@ -7,13 +7,14 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "schema/types.h"
+
 // Of the linker (ld(1)).
 extern "C" const char __executable_start[], end[];
 
 namespace airr {
 namespace {
 
-constexpr uint64_t kSmallPage = 4096;
 constexpr uint64_t kHugePage = 2 << 20;  // x86-64, PMD_SIZE
 constexpr uint64_t kPages = 16;          // as many as judging with two threads takes
 constexpr uint64_t kMoreThanIsLeft = 512 << 10;  // of the heap so far
@@ -32,7 +33,7 @@ void useHugePages() {
   // of the range, which stays unused. malloc goes on behind a break that others have moved (glibc,
   // malloc.c, sysmalloc).
   const uint64_t end = addressOf(sbrk(0));
-  const uint64_t room = kMoreThanIsLeft + kSmallPage;
+  const uint64_t room = kMoreThanIsLeft + kPageSize;
   const uint64_t start = (end + room + kHugePage - 1) / kHugePage * kHugePage;
   if (sbrk(static_cast<intptr_t>(start - room - end)) == reinterpret_cast<void*>(-1)) return;
   void* const first = malloc(kMoreThanIsLeft);
@@ -45,7 +46,7 @@ void useHugePages() {
 void mapWholeProgram() {
   const uint64_t start = addressOf(__executable_start);
   constexpr int kPopulateRead = 22;  // MADV_POPULATE_READ (Linux 5.14)
-  madvise(reinterpret_cast<void*>(start), addressOf(end) / kSmallPage * kSmallPage - start, kPopulateRead);
+  madvise(reinterpret_cast<void*>(start), addressOf(end) / kPageSize * kPageSize - start, kPopulateRead);
 }
 
 }  // namespace airr

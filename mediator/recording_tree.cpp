@@ -73,7 +73,7 @@ bool Recording::listWithoutTree(Task& task) {
   const UniqueFd own = task.process->files.borrow(task.process->pid, static_cast<int>(a[0]));
   struct stat status {}, theirs {}, tree {};
   if (!own || fstat(own.get(), &status) != 0 || !S_ISDIR(status.st_mode) || !isInProc(own.get(), status)) return false;
-  std::string path = linkTarget("/proc/self/fd/" + std::to_string(own.get()));
+  std::string path = linkTarget(ownLink(own.get()));
   if (path.ends_with("/fdinfo")) path.resize(path.size() - strlen("info"));
   const std::string name = std::to_string(AIRR_GATE_TREE_FD);
   if (!path.ends_with("/fd") || stat((path + '/' + name).c_str(), &theirs) != 0 || fstat(tree_.get(), &tree) != 0 ||
