@@ -52,6 +52,8 @@ struct Domain {
   std::deque<Task*> ready;
   SteadyTime turnStart{};
   uint32_t tasks = 0;
+  // It was woken again and again, and found what it waits for taken: each wake ends the turn (endTurnByWake).
+  Task* starving = nullptr;
   DomainLoad load;
 };
 
@@ -239,6 +241,8 @@ struct Task {
   SteadyTime runningSince{};
   bool forceRequested = false;             // PTRACE_INTERRUPT was sent to end the turn
   std::chrono::nanoseconds forceAfter{0};  // of running without a stop
+
+  uint32_t wokenInVain = 0;  // from a futex, and the next thing it did was to wait there again
 
   uint64_t signalMask = 0;
   std::vector<uint64_t> affinity;  // that the task is told it has; empty: the session's

@@ -427,6 +427,7 @@ void Recording::resumeUser(Task& task) {
   task.runningSince = now_;
   task.space->domain->load.process = raw(task.process->pid);
   task.forceRequested = false;
+  allowInGate(task, AIRR_GATE_MAY_WAKE, task.space->domain->starving == nullptr);
   task.tracee.resume(Resume::kContinue);
 }
 

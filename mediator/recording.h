@@ -121,6 +121,9 @@ class Recording {
   bool turnEnds(const Task&) const;
   void endTurn(Task&);
   void leaveDomain(Task&);
+  static void noteWait(Task&);
+  static void giveUpTurn(Task&);
+  bool endTurnByWake(Task&, int64_t result);
   void merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from);
   void joinSpace(Task&, std::shared_ptr<AddressSpace>);
   void leaveSpace(Task&);

@@ -131,16 +131,12 @@ bool Recording::answerScheduling(Task& task) {
   switch (task.call.number) {
     case SYS_sched_yield: {
       answer(task, 0, Syscall::Handling::MEDIATOR);
-      Domain& domain = *task.space->domain;
-      if (domain.ready.empty()) {
+      if (contended(task)) {
+        giveUpTurn(task);
+      } else {
         // Others of this domain may be about to return from the kernel.
         sched_yield();
         endTurn(task);
-      } else {
-        task.state = TaskState::kReady;
-        task.continuation = Continuation::kResume;
-        domain.ready.push_back(&task);
-        domain.holder = nullptr;
       }
       return true;
     }

@@ -1,5 +1,7 @@
 // Domains and the baton: who may run user code.
+#include <linux/futex.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -13,6 +15,15 @@ namespace {
 constexpr auto kQuantum = std::chrono::milliseconds(8);
 // How often a call is given the processor to end at once before its caller loses the baton.
 constexpr int kPatience = 3;
+// How often a task is woken in vain before the others make way for it.
+constexpr uint32_t kMostInVain = 3;
+
+bool isFutexOperation(const syscalls::Call& call, std::initializer_list<uint64_t> operations) {
+  constexpr uint64_t kFlags = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
+  return call.number == SYS_futex && std::ranges::find(operations, call.arguments[1] & ~kFlags) != operations.end();
+}
+
+bool isFutexWait(const syscalls::Call& call) { return isFutexOperation(call, {FUTEX_WAIT, FUTEX_WAIT_BITSET}); }
 
 }  // namespace
 
@@ -36,6 +47,7 @@ void Recording::leaveSpace(Task& task) {
 void Recording::leaveDomain(Task& task) {
   Domain& domain = *task.space->domain;
   if (domain.holder == &task) domain.holder = nullptr;
+  if (domain.starving == &task) domain.starving = nullptr;
   std::erase(domain.ready, &task);
 }
 
@@ -83,18 +95,55 @@ bool Recording::turnEnds(const Task& task) const {
   return !domain.ready.empty() && now_ - domain.turnStart > kQuantum;
 }
 
+// The holder, whose position is on record, goes to the end of the line.
+void Recording::giveUpTurn(Task& task) {
+  Domain& domain = *task.space->domain;
+  task.state = TaskState::kReady;
+  task.continuation = Continuation::kResume;
+  domain.ready.push_back(&task);
+  domain.holder = nullptr;
+}
+
 // Called where the task's position is on record and it could go on.
 void Recording::endTurn(Task& task) {
   Domain& domain = *task.space->domain;
   if (domain.holder != &task) return makeReady(task, Continuation::kResume);
-  if (turnEnds(task)) {
-    task.state = TaskState::kReady;
-    task.continuation = Continuation::kResume;
-    domain.ready.push_back(&task);
-    domain.holder = nullptr;
-    return;
-  }
+  if (turnEnds(task)) return giveUpTurn(task);
   resumeUser(task);
+}
+
+// Whether the call that the task enters waits where it was woken by its last one.
+void Recording::noteWait(Task& task) {
+  const bool again = task.position.result == 0 && isFutexWait(task.call) && isFutexWait(task.entry.call) &&
+                     task.call.arguments[0] == task.entry.call.arguments[0];
+  task.wokenInVain = again ? task.wokenInVain + 1 : 0;
+  Task*& starving = task.space->domain->starving;
+  if (starving == &task && !again) starving = nullptr;
+  if (starving == nullptr && task.wokenInVain >= kMostInVain) starving = &task;
+}
+
+// Turns end where others wait and the holder makes a call. If it makes calls only while it has a lock, it always
+// has it there, and whoever wants the lock starves. So while a task does, the wake by which it learns that the
+// lock is free ends the turn, in its favour. False: this call is no such wake.
+bool Recording::endTurnByWake(Task& task, int64_t result) {
+  Domain& domain = *task.space->domain;
+  if (domain.starving == nullptr || domain.holder != &task || result <= 0 ||
+      !isFutexOperation(task.call, {FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_WAKE_OP}))
+    return false;
+  Task* woken = domain.starving;
+  const Tid tid = woken->tracee.tid();
+  // It is on its way out of the kernel; its stop is needed now.
+  for (int i = 0; i < kPatience && woken->state == TaskState::kBlocked; ++i) {
+    sched_yield();
+    int status = 0;
+    if (waitpid(raw(tid), &status, __WALL | WNOHANG) > 0) dispatch(*woken, woken->tracee.classify(status));
+  }
+  const auto at = std::ranges::find(domain.ready, woken);
+  if (at == domain.ready.end()) return false;
+  domain.ready.erase(at);
+  domain.ready.push_front(woken);
+  giveUpTurn(task);
+  return true;
 }
 
 void Recording::schedule() {
@@ -157,7 +206,7 @@ void Recording::merge(std::shared_ptr<Domain> into, std::shared_ptr<Domain> from
   from->tasks = 0;
   for (Task* task : from->ready) into->ready.push_back(task);
   from->ready.clear();
-  from->holder = nullptr;
+  from->holder = from->starving = nullptr;
   if (from->load.elsewhere != into->load.elsewhere)
     for (const Task* task : moved) place(*task);
   if (waiting == nullptr) return;

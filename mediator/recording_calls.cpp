@@ -95,6 +95,7 @@ void Recording::enterCall(Task& task) {
     return task.tracee.resume(Resume::kContinue);
   }
   drainGate(task);
+  noteWait(task);
   task.call = task.entry.call;
   forgetClosedFiles(task);
   allowGateCalls(task, task.stash.empty());
@@ -317,7 +318,7 @@ void Recording::finishCall(Task& task) {
     task.redirect = {};
   }
   task.position = {exit.instruction, exit.stack, static_cast<uint64_t>(result)};
-  endTurn(task);
+  if (!endTurnByWake(task, result)) endTurn(task);
 }
 
 void Recording::fillOutputs(Task& task, Syscall::Builder call, int64_t result) {
@@ -625,14 +626,7 @@ void Recording::onShim(Task& task) {
   task.tracee.skipCall(0);
   task.position = {task.entry.instruction, task.entry.stack, 0};
   if (kind == AIRR_NOTE_YIELD) {
-    Domain& domain = *task.space->domain;
-    if (!domain.ready.empty()) {
-      task.state = TaskState::kReady;
-      task.continuation = Continuation::kResume;
-      domain.ready.push_back(&task);
-      domain.holder = nullptr;
-      return;
-    }
+    if (contended(task)) return giveUpTurn(task);
   }
   endTurn(task);
 }

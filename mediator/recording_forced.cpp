@@ -328,14 +328,7 @@ void Recording::force(Task& task, Forced::Reason reason) {
 
   setPosition(task);
   requeueStash(task);
-  if (contended(task)) {
-    Domain& domain = *space.domain;
-    task.state = TaskState::kReady;
-    task.continuation = Continuation::kResume;
-    domain.ready.push_back(&task);
-    domain.holder = nullptr;
-    return;
-  }
+  if (contended(task)) return giveUpTurn(task);
   resumeUser(task);
 }
 

@@ -269,7 +269,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
     case kFutex:
       shape->arguments = 6;
-      return (uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate);
+      return ((uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate)) &&
+             allowed(data, AIRR_GATE_MAY_WAKE);
     case kGetitimer:
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kTimerSize;

@@ -114,6 +114,7 @@ struct airr_gate_reading {
 #define AIRR_GATE_MAY_USE_FILES 4  // what is known of descriptors: one process alone has the memory and them
 #define AIRR_GATE_MAY_OPEN 8  // for reading, what is in AIRR_GATE_TREE
 #define AIRR_GATE_MAY_WAIT 16  // nobody else needs the turn
+#define AIRR_GATE_MAY_WAKE 32  // who waits on a futex: nobody was woken in vain so often that a wake ends the turn
 #define AIRR_GATE_NAME_SIZE 256  // of a name that is looked up, with its NUL, at most
 #define AIRR_GATE_DIRECTORIES 64
 #define AIRR_GATE_DIRECTORY_SIZE 240  // of its path in the tree, with its NUL

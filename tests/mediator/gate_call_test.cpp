@@ -1,5 +1,6 @@
 // A patched call site, run in this very process: what its caller finds is what the kernel leaves.
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -607,6 +608,19 @@ TEST_F(GateCall, MapsMemoryThatIsNobodysAndNotExecutable) {
   EXPECT_EQ(used(), 0u);
   munmap(reinterpret_cast<void*>(code), 4096);
   munmap(reinterpret_cast<void*>(shared), 4096);
+}
+
+TEST_F(GateCall, WakesIfItMay) {
+  patchPadded();
+  uint32_t word = 0;
+  const auto wake = [&] {
+    EXPECT_EQ(run(code_, SYS_futex, {reinterpret_cast<uint64_t>(&word), FUTEX_WAKE_PRIVATE, 1}).rax, 0u);
+    return std::exchange(data->log_used, 0u);
+  };
+  data->may = 0;
+  EXPECT_EQ(wake(), 0u);
+  data->may = AIRR_GATE_MAY_WAKE;
+  EXPECT_EQ(wake(), sizeof(airr_gate_entry));
 }
 
 TEST_F(GateCall, MappingIsNotTakenFromTheLog) {
