@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
@@ -25,7 +26,7 @@ namespace {
 // The beginning of a cache file; `storedSize` bytes of zstd data follow, then a trailer
 // for each block: its tag, its SHA-256.
 struct CacheHeader {
-  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '4'};
+  char magic[8] = {'A', 'I', 'R', 'R', 'B', 'L', 'B', '5'};
   FileVersion version;
   Digest sha256{};
   uint64_t storedSize = 0;
@@ -92,6 +93,11 @@ bool FileVersion::isSettled() const {
   return size > 0 && age() > kTick;
 }
 
+bool BlobCache::Original::isUnchanged() const {
+  struct stat status;
+  return ::lstat(path.c_str(), &status) == 0 && FileVersion::of(status) == version;
+}
+
 std::string FileVersion::cacheName() const {
   char name[48];
   std::snprintf(name, sizeof name, "%llx-%llx", static_cast<unsigned long long>(device),
@@ -137,6 +143,37 @@ std::optional<BlobCache::Entry> BlobCache::find(const FileVersion& version) cons
   }
   ::futimens(file.get(), nullptr);  // used just now: last to be evicted
   return Entry{header.sha256, version.size, std::move(file), header.storedSize, header.nonce};
+}
+
+// A content's file needs no tag: what it names counts only if it has an entry that says the same.
+std::optional<BlobCache::Original> BlobCache::findOriginal(const Digest& sha256) const {
+  if (!directory_) return std::nullopt;
+  UniqueFd file = openOwn(directory_.get(), hex(sha256), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  char path[PATH_MAX];
+  const ssize_t length = file ? readWhole(file.get(), {reinterpret_cast<uint8_t*>(path), sizeof path}, 0) : 0;
+  if (length <= 0) return std::nullopt;
+  Original original{{path, static_cast<size_t>(length)}, {}};
+  struct stat status;
+  if (original.path[0] != '/' || ::lstat(original.path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      ::access(original.path.c_str(), R_OK) != 0)
+    return std::nullopt;
+  original.version = FileVersion::of(status);
+  const auto entry = original.version.isSettled() ? find(original.version) : std::nullopt;
+  if (!entry || entry->sha256 != sha256) return std::nullopt;
+  ::futimens(file.get(), nullptr);  // as find() does
+  return original;
+}
+
+void BlobCache::keepPath(const Digest& sha256, const std::string& path) const {
+  if (path.empty() || path.size() > PATH_MAX) return;
+  const std::string draft = "new." + std::to_string(::gettid()) + ".path";
+  const int directory = directory_.get();
+  ::unlinkat(directory, draft.c_str(), 0);
+  UniqueFd file = openOwn(directory, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  const Bytes text{reinterpret_cast<const uint8_t*>(path.data()), path.size()};
+  if (file && (!writeWhole(file.get(), {text}) ||
+               ::renameat(directory, draft.c_str(), directory, hex(sha256).c_str()) != 0))
+    ::unlinkat(directory, draft.c_str(), 0);
 }
 
 BlobCache::BlockTags::BlockTags(const BlobCache& cache, uint64_t nonce)
@@ -224,7 +261,7 @@ void BlobCache::Draft::append(const HashedBytes& block) {
   if (storedSize_ > cache_.capacity_ / 4 || !writeWhole(file_.get(), {block.bytes})) drop();
 }
 
-void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) {
+void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256, const std::string& path) {
   if (!file_) return;
   if (!writeWhole(file_.get(), {trailers_})) return drop();
   CacheHeader header;
@@ -239,6 +276,7 @@ void BlobCache::Draft::commit(const FileVersion& version, const Digest& sha256) 
     return drop();
   }
   file_.reset();
+  cache_.keepPath(sha256, path);
   if (cache_.untilEviction_ > storedSize_) {
     cache_.untilEviction_ -= storedSize_;
   } else {

@@ -1,7 +1,8 @@
 // Compressed file contents that this host recorded before, so that embedding a large file that has
 // not changed is one copy of its compressed bytes, without reading or compressing it again.
 //
-// One file an inode, in $AIRR_CACHE_DIR, else $XDG_CACHE_HOME/airr, else ~/.cache/airr (0700). An
+// One file an inode, and one a content, which says where a file with that content was; in
+// $AIRR_CACHE_DIR, else $XDG_CACHE_HOME/airr, else ~/.cache/airr (0700). An
 // entry's header counts only if its HMAC (with the key's cache key) is right, each block of its
 // bytes only if its GMAC is (NIST SP 800-38D), so neither a torn file nor one that a tracee wrote
 // is ever used. find() looks at the header only, so it is quick.
@@ -74,6 +75,16 @@ class BlobCache {
   };
   std::optional<Entry> find(const FileVersion& version) const;
 
+  // A file of this host, and in which version it has the content.
+  struct Original {
+    std::string path;
+    FileVersion version;
+    bool isUnchanged() const;
+  };
+  // A file that was cached with this content, if it is where it was and has not changed since. Who uses it has to
+  // expect that it changes now.
+  std::optional<Original> findOriginal(const Digest& sha256) const;
+
   // Computes the tags of an entry's blocks, in their order.
   class BlockTags {
    public:
@@ -114,8 +125,8 @@ class BlobCache {
     Draft& operator=(const Draft&) = delete;
     // kBlock bytes each, but for the last.
     void append(const HashedBytes& block);
-    // Once, at the end.
-    void commit(const FileVersion& version, const Digest& sha256);
+    // Once, at the end. `path`: where the file is, as far as is known.
+    void commit(const FileVersion& version, const Digest& sha256, const std::string& path);
 
    private:
     void drop();
@@ -130,6 +141,7 @@ class BlobCache {
   };
 
  private:
+  void keepPath(const Digest& sha256, const std::string& path) const;
   void evict() const;
 
   std::array<uint8_t, 32> key_;

@@ -89,9 +89,12 @@ class BlobStore::Impl {
       if ((job.cached = cache_.find(version))) {
         job.sha256 = job.cached->sha256;
         job.file = duplicate(fd);  // should the cache fail
-      } else if (isProgram && version.size >= kReadLater && version.age() > kUnchangedFor) {
-        job.file = duplicateReadable(fd);
-        job.mustStay = true;
+      } else {
+        job.path = linkTarget(ownLink(fd));
+        if (isProgram && version.size >= kReadLater && version.age() > kUnchangedFor) {
+          job.file = duplicateReadable(fd);
+          job.mustStay = true;
+        }
       }
     }
     if (!job.file) {

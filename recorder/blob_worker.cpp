@@ -58,9 +58,9 @@ Error changed(int fd) {
 // them.
 class BlobWorker::Output {
  public:
-  Output(BlobWorker& worker, const std::optional<FileVersion>& cacheAs)
-      : worker_(worker), buffer_(worker.pending_.get()), cacheAs_(cacheAs) {
-    if (cacheAs_ && !worker.frames_.encrypts()) draft_.emplace(worker.cache_);
+  Output(BlobWorker& worker, const BlobJob& job)
+      : worker_(worker), buffer_(worker.pending_.get()), job_(job) {
+    if (job.cacheAs && !worker.frames_.encrypts()) draft_.emplace(worker.cache_);
     ZSTD_CCtx_reset(worker_.context_.get(), ZSTD_reset_session_only);
   }
 
@@ -84,7 +84,7 @@ class BlobWorker::Output {
     worker_.frames_.blob(sha256, size, encoding_, rest);
     if (!draft_) return;
     draft_->append(rest);
-    draft_->commit(*cacheAs_, sha256);
+    draft_->commit(*job_.cacheAs, sha256, job_.path);
   }
 
   void forgetCache() { draft_.reset(); }
@@ -102,7 +102,7 @@ class BlobWorker::Output {
   uint8_t* const buffer_;
   size_t used_ = 0;
   Encoding encoding_ = Encoding::kZstdStart;
-  const std::optional<FileVersion>& cacheAs_;
+  const BlobJob& job_;
   std::optional<BlobCache::Draft> draft_;
 };
 
@@ -229,14 +229,14 @@ bool BlobWorker::writeCached(BlobJob& job) {
 }
 
 void BlobWorker::writeBytes(BlobJob& job) {
-  Output output(*this, job.cacheAs);
+  Output output(*this, job);
   output.compress(job.bytes, ZSTD_e_end);
   output.finish(*job.sha256, job.bytes.size());
 }
 
 void BlobWorker::writeFile(BlobJob& job) {
   const int fd = job.file.get();
-  Output output(*this, job.cacheAs);
+  Output output(*this, job);
   Sha256 hash;
   uint64_t size = 0;
   if (!chunk_) chunk_ = std::make_unique_for_overwrite<uint8_t[]>(kChunk);

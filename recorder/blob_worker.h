@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -34,6 +35,7 @@ struct BlobJob {
   // The file's version before it was read. If it is the same still, the cache gets the content; if
   // not, that is a failure when it must stay.
   std::optional<FileVersion> cacheAs;
+  std::string path;  // of that file
   bool mustStay = false;
 };
 

@@ -38,7 +38,7 @@ Replaying::Replaying(const ReplayOptions& options)
       open_(options.unverified ? openForReading(options.tracePath, options.identities)
                                : openAuthenticated(options.tracePath, options.identities)),
       trace_(*open_.reader),
-      blobs_(trace_) {
+      blobs_(trace_, open_.keys.get()) {
   trace_.requireContents();
   auto header = trace_.header();
   if (header.getGateVersion() != AIRR_GATE_VERSION)

@@ -173,6 +173,7 @@ TraceReader::BlobInfo TraceReader::blobInfo(uint32_t blob) const {
   return impl_->blobsWith(blob).info(blob);
 }
 void TraceReader::checkBlob(uint32_t blob) const { impl_->blobsWith(blob).check(blob); }
+void TraceReader::checkStored(uint32_t blob) const { impl_->blobsWith(blob).checkStored(blob); }
 Digest TraceReader::sha256Of(uint32_t blob) const { return impl_->blobsWith(blob).sha256(blob); }
 void TraceReader::writeBlob(uint32_t blob, int fd) const {
   impl_->blobsWith(blob).write(blob, fd);

@@ -97,6 +97,8 @@ class TraceReader {
   // The chain covers a blob's SHA-256, not its content: each of these reads the whole content and
   // checks it, and throws kTampered if it is another. next() does not.
   void checkBlob(uint32_t blob) const;
+  // That its bytes in the trace are those that the chain covers; they are not decompressed.
+  void checkStored(uint32_t blob) const;
   // The SHA-256 of its content, which is read if the trace is encrypted.
   Digest sha256Of(uint32_t blob) const;
   // Decompresses a blob into a descriptor, from its current position. What was written before a

@@ -39,6 +39,26 @@ const char* TraceBlobs::add(uint32_t number, const FrameHeader& header, const Di
   return nullptr;
 }
 
+Error TraceBlobs::altered(const Location& content, const char* why) const {
+  const BlobPart& last = content.parts.back();
+  return Error(ExitCode::kTampered,
+               "blob " + std::to_string(&content - blobs_.data()) + " of '" + file_.path() + "' (frame " +
+                   std::to_string(content.frame) + ", within bytes " + std::to_string(content.parts.front().offset) +
+                   "-" + std::to_string(last.offset + last.size()) + ") was altered: " + why,
+               "use an unaltered copy of the trace");
+}
+
+void TraceBlobs::checkStored(uint32_t blob) {
+  const Location& content = blobs_[blobs_[blob].content];
+  Sha256 hash;
+  for (const BlobPart& part : content.parts) {
+    body_.resize(part.size());
+    file_.read(part.offset, body_);
+    hash.update(body_);
+    if (hash.finish() != part.stored) throw altered(content, "its SHA-256 does not match");
+  }
+}
+
 void TraceBlobs::check(uint32_t blob) {
   inflate(blob, [](Bytes) {});
 }
@@ -100,20 +120,13 @@ std::optional<Bytes> TraceBlobs::decrypted(uint32_t blob, const BlobPart& part) 
 Digest TraceBlobs::inflate(uint32_t blob, const std::function<void(Bytes)>& sink) {
   const TraceReader::BlobInfo& info = blobs_[blob].info;
   const Location& content = blobs_[blobs_[blob].content];
-  const std::string name = "blob " + std::to_string(blob) + " of '" + file_.path() + "'";
   if (info.redacted) {
     throw Error(ExitCode::kUnreadable,
-                name + " was redacted: its content is no longer in the trace",
+                "blob " + std::to_string(blob) + " of '" + file_.path() +
+                    "' was redacted: its content is no longer in the trace",
                 "use the trace as it was before the redaction");
   }
-  auto altered = [&](const char* why) {
-    const BlobPart& last = content.parts.back();
-    return Error(ExitCode::kTampered,
-                 name + " (frame " + std::to_string(content.frame) + ", within bytes " +
-                     std::to_string(content.parts.front().offset) + "-" +
-                     std::to_string(last.offset + last.size()) + ") was altered: " + why,
-                 "use an unaltered copy of the trace");
-  };
+  const auto altered = [&](const char* why) { return this->altered(content, why); };
 
   ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
   std::vector<uint8_t> stored(ZSTD_DStreamInSize()), raw(ZSTD_DStreamOutSize());

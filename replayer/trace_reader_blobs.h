@@ -23,6 +23,7 @@ namespace airr {
 struct BlobPart {
   FrameHeader header;
   uint64_t offset = 0;  // of the body
+  Digest stored{};      // SHA-256 of the body, as the chain has it
 
   uint64_t size() const { return header.storedBody(); }
 };
@@ -40,6 +41,7 @@ class TraceBlobs {
   uint32_t count() const { return static_cast<uint32_t>(blobs_.size()); }
   const TraceReader::BlobInfo& info(uint32_t blob) const { return blobs_[blob].info; }
   void check(uint32_t blob);
+  void checkStored(uint32_t blob);
   Digest sha256(uint32_t blob);
   void write(uint32_t blob, int fd);
   std::vector<uint8_t> read(uint32_t blob, uint64_t offset, uint64_t length);
@@ -55,6 +57,7 @@ class TraceBlobs {
     uint32_t blob;
     std::vector<uint8_t> bytes;
   };
+  Error altered(const Location& content, const char* why) const;
   // Hands the content to the sink piece by piece; throws at the end if it was not what it should
   // be. Returns its SHA-256.
   Digest inflate(uint32_t blob, const std::function<void(Bytes)>& sink);

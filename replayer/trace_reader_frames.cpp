@@ -109,10 +109,12 @@ void FrameReader::readEvents() {
 void FrameReader::readBlob(TraceBlobs& blobs) {
   const FrameHeader& header = frame_.header;
   if (header.encoding == Encoding::kZstdStart) parts_.clear();
-  parts_.push_back({header, frame_.body});
+  const Bytes directory = scanner_.fetch(frame_.directory, header.directorySize);
+  BlobPart& part = parts_.emplace_back(header, frame_.body);
+  std::ranges::copy(directory.last(part.stored.size()), part.stored.begin());
   if (header.type == FrameType::kPart) return;
   Digest sha256;
-  std::ranges::copy(scanner_.fetch(frame_.directory, sha256.size()), sha256.begin());
+  std::ranges::copy(directory.first(sha256.size()), sha256.begin());
   const uint32_t number = scanner_.position().blobs - 1;
   if (const char* fault = blobs.add(number, header, sha256, std::exchange(parts_, {}))) {
     throw tampered(fault);

@@ -19,13 +19,13 @@ class BlobCacheTest : public TraceTest {
   }
 
   static void store(const BlobCache& cache, const FileVersion& version, const Digest& sha256,
-                    const ByteVector& stored) {
+                    const ByteVector& stored, const std::string& path = {}) {
     BlobCache::Draft draft(cache);
     for (size_t at = 0; at < stored.size(); at += BlobCache::kBlock) {
       draft.append(
           hashed(Bytes(stored).subspan(at, std::min(BlobCache::kBlock, stored.size() - at))));
     }
-    draft.commit(version, sha256);
+    draft.commit(version, sha256, path);
   }
 
   // Whether the cache has the entry whole.
@@ -122,6 +122,46 @@ TEST_F(BlobCacheTest, DraftThatIsNotCommittedLeavesNothing) {
 TEST_F(BlobCacheTest, EntriesUnderAnotherKeyAreUnknown) {
   store(BlobCache(std::array<uint8_t, 32>{1}), version(2), digest_, stored_);
   EXPECT_FALSE(has(BlobCache(key_), version(2)));
+}
+
+TEST_F(BlobCacheTest, KnowsWhereAContentIs) {
+  const BlobCache cache(key_);
+  const auto keep = [&](const std::string& name, const ByteVector& content) {
+    writeFile(path(name), content);
+    settle();
+    struct stat status;
+    EXPECT_EQ(::stat(path(name).c_str(), &status), 0);
+    store(cache, FileVersion::of(status), sha256(content), content, path(name));
+  };
+  keep("file", stored_);
+  keep("other", noise(50'000, 6));
+  const auto original = cache.findOriginal(digest_);
+  ASSERT_TRUE(original);
+  EXPECT_EQ(original->path, path("file"));
+  EXPECT_TRUE(original->isUnchanged());
+  EXPECT_FALSE(cache.findOriginal(sha256(noise(10, 1))));
+  EXPECT_FALSE(BlobCache(std::array<uint8_t, 32>{1}).findOriginal(digest_));
+
+  // Whoever writes to the cache cannot pass another file off as it.
+  const std::string name = path("cache/" + hex(digest_));
+  const ByteVector text = readFile(name);
+  const std::string other = path("other");
+  writeFile(name, {other.begin(), other.end()});
+  EXPECT_FALSE(cache.findOriginal(digest_));
+  for (const std::string& nonsense : {std::string(), std::string("file"), std::string(100'000, '/'), directory_}) {
+    writeFile(name, {nonsense.begin(), nonsense.end()});
+    EXPECT_FALSE(cache.findOriginal(digest_));
+  }
+  writeFile(name, text);
+  EXPECT_TRUE(cache.findOriginal(digest_));
+
+  writeFile(path("file"), stored_);
+  EXPECT_FALSE(original->isUnchanged());
+  settle();
+  EXPECT_FALSE(cache.findOriginal(digest_));
+  std::filesystem::remove(path("file"));
+  std::filesystem::create_symlink(path("other"), path("file"));
+  EXPECT_FALSE(cache.findOriginal(digest_));
 }
 
 TEST_F(BlobCacheTest, HoldsNothingWithoutAPrivateDirectory) {
