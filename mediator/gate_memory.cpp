@@ -29,19 +29,18 @@ uint64_t require(int64_t result, const char* what) {
 }
 
 // A descriptor of the tracee's, for a moment.
-uint64_t makeFile(Tracee& tracee) {
-  const auto make = [&](uint64_t flags) {
-    return tracee.inject({AIRR_GATE_INJECT}, SYS_memfd_create, {AIRR_GATE_FILE_NAME, flags});
-  };
+uint64_t makeFile(Injection& injection) {
+  const Tid tid = injection.tracee().tid();
+  const auto make = [&](uint64_t flags) { return injection.call(SYS_memfd_create, {AIRR_GATE_FILE_NAME, flags}); };
   int64_t fd = make(MFD_CLOEXEC | kNoExecSeal);
   if (fd == -EINVAL) fd = make(MFD_CLOEXEC);
   rlimit limit{};
-  if (fd == -EMFILE && prlimit(raw(tracee.tid()), RLIMIT_NOFILE, nullptr, &limit) == 0) {
+  if (fd == -EMFILE && prlimit(raw(tid), RLIMIT_NOFILE, nullptr, &limit) == 0) {
     // The program has as many open as it may: for this one it may have more.
     const rlimit more{limit.rlim_max, limit.rlim_max};
-    if (prlimit(raw(tracee.tid()), RLIMIT_NOFILE, &more, nullptr) == 0) {
+    if (prlimit(raw(tid), RLIMIT_NOFILE, &more, nullptr) == 0) {
       fd = make(MFD_CLOEXEC);
-      prlimit(raw(tracee.tid()), RLIMIT_NOFILE, &limit, nullptr);
+      prlimit(raw(tid), RLIMIT_NOFILE, &limit, nullptr);
     }
   }
   return require(fd, "making memory for the gate");
@@ -55,22 +54,22 @@ bool fileSizesAreLimited() {
 
 }  // namespace
 
-std::unique_ptr<GateMemory> GateMemory::map(Tracee& tracee) {
+std::unique_ptr<GateMemory> GateMemory::map(Injection& injection) {
   if (fileSizesAreLimited()) {
     auto memory = inSegment();
-    memory->attach(tracee);
+    memory->attach(injection);
     return memory;
   }
-  const uint64_t fd = makeFile(tracee);
+  const uint64_t fd = makeFile(injection);
   auto file = std::make_shared<File>();
-  file->fd = openOwn(descriptorLink(tracee.tid(), static_cast<int>(fd)), O_RDWR);
+  file->fd = openOwn(descriptorLink(injection.tracee().tid(), static_cast<int>(fd)), O_RDWR);
   if (!file->fd) throw systemError("opening the gate's memory");
   auto memory = inFile(std::move(file));
-  require(tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
-                        {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0}),
+  require(injection.call(SYS_mmap, {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                                    fd, 0}),
           "mapping the gate's memory");
   memory->attached_ = true;
-  tracee.inject({AIRR_GATE_INJECT}, SYS_close, {fd});
+  injection.call(SYS_close, {fd});
   return memory;
 }
 
@@ -157,14 +156,20 @@ std::unique_ptr<GateMemory> GateMemory::fork() const {
 
 void GateMemory::attach(Tracee& tracee) {
   if (attached_) return;
+  Injection injection(tracee);
+  attach(injection);
+  injection.end();
+}
+
+void GateMemory::attach(Injection& injection) {
   if (file_) {
     // The one way to move a mapping in its file with no descriptor of it. MAP_NONBLOCK: without touching its pages
     // (mm/mmap.c, remap_file_pages).
-    require(tracee.inject({AIRR_GATE_INJECT}, SYS_remap_file_pages,
-                          {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_.number * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
+    require(injection.call(SYS_remap_file_pages,
+                           {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_.number * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
             "giving a child its gate's memory");
   } else {
-    require(tracee.inject({AIRR_GATE_INJECT}, SYS_shmat, {static_cast<uint64_t>(segment_), AIRR_GATE_DATA, SHM_REMAP}),
+    require(injection.call(SYS_shmat, {static_cast<uint64_t>(segment_), AIRR_GATE_DATA, SHM_REMAP}),
             "giving a task its gate's memory");
   }
   attached_ = true;

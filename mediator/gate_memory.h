@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-#include "mediator/tracee.h"
+#include "mediator/injection.h"
 #include "recorder/gate/gate.h"
 #include "schema/unique_fd.h"
 
@@ -22,7 +22,7 @@ class GateMemory {
  public:
   // Of a fresh image whose gate's text is mapped, and from AIRR_GATE_DATA on private memory: puts zeros there
   // that both see. The task is stopped outside of calls.
-  static std::unique_ptr<GateMemory> map(Tracee&);
+  static std::unique_ptr<GateMemory> map(Injection&);
   // For the child of a fork, whose mapping is still its parent's: a copy of what that knows, with empty logs.
   std::unique_ptr<GateMemory> fork() const;
   // Gives a child its own, before its first instruction. Nothing, if it has it.
@@ -54,6 +54,7 @@ class GateMemory {
   };
 
   GateMemory() = default;
+  void attach(Injection&);
   bool clear();
   static std::unique_ptr<GateMemory> inFile(std::shared_ptr<File>);
   // System V's, where a limit on the size of files forbids the other. It is found by number in one IPC namespace only.

@@ -12,6 +12,10 @@
 
 namespace airr {
 
+// Behind the last address that a program can map: TASK_SIZE_MAX with four levels of page tables, and the bound of what
+// the kernel gives unasked with five (arch/x86/include/asm/page_64_types.h).
+constexpr uint64_t kUserEnd = 0x7ffffffff000;
+
 struct MappedRegion {
   Address start;
   Address end;

@@ -23,6 +23,7 @@
 #include <climits>
 #include <cstring>
 
+#include "mediator/memory_map.h"
 #include "mediator/recording.h"
 #include "recorder/gate/gate.h"
 
@@ -38,7 +39,6 @@ constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 constexpr uint64_t kKeptActionFlags = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK |
                                       SA_RESTART | SA_NODEFER | SA_RESETHAND | 0x04000000;
 constexpr uint64_t kSetFs = 0x1002;            // ARCH_SET_FS (asm/prctl.h)
-constexpr uint64_t kUserEnd = 0x7ffffffff000;  // TASK_SIZE_MAX
 
 bool overlap(uint64_t a, uint64_t b, uint64_t size) {
   return a != 0 && b != 0 && a < b + size && b < a + size;

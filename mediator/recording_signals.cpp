@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mediator/injection.h"
 #include "mediator/instruction.h"
 #include "mediator/recording.h"
 #include "mediator/signal_frame.h"
@@ -202,8 +203,7 @@ void Recording::restoreAction(Task& task, int signal) {
   if (!blocked && action.handler != reinterpret_cast<uint64_t>(SIG_IGN)) return;
   const Address at{AIRR_GATE_DATA + sizeof(airr_gate_data)};
   task.tracee.write(at, &action, sizeof action);
-  task.tracee.inject({AIRR_GATE_INJECT}, SYS_rt_sigaction,
-                     {static_cast<uint64_t>(signal), at.value, 0, sizeof(uint64_t)});
+  inject(task.tracee, SYS_rt_sigaction, {static_cast<uint64_t>(signal), at.value, 0, sizeof(uint64_t)});
   if (blocked) task.tracee.setSignalMask(task.signalMask);
 }
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mediator/injection.h"
 #include "mediator/memory_map.h"
 #include "mediator/recording.h"
 #include "recorder/files.h"
@@ -385,16 +386,16 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   // The first call is made from the vDSO: it must be one that stops (notifiedCalls()).
   constexpr uint64_t kPrivate = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   const auto nowhere = static_cast<uint64_t>(-1);
-  require(tracee.inject(start, SYS_mmap,
+  require(tracee.injectAt(start, SYS_mmap,
                         {AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_EXEC,
                          kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
           "mapping the gate");
   const auto image = gateText();
   if (!tracee.forceWrite({AIRR_GATE_TEXT}, image.data(), image.size()))
     throw TraceeGone{tracee.tid()};
-  require(tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
-                        {AIRR_GATE_DATA, AIRR_GATE_END - AIRR_GATE_DATA, PROT_READ | PROT_WRITE,
-                         kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
+  Injection injection(tracee);
+  require(injection.call(SYS_mmap, {AIRR_GATE_DATA, AIRR_GATE_END - AIRR_GATE_DATA, PROT_READ | PROT_WRITE,
+                                    kPrivate | MAP_FIXED_NOREPLACE, nowhere, 0}),
           "mapping the gate's data");
   // The vDSO and its data lie side by side.
   uint64_t low = UINT64_MAX, high = 0;
@@ -409,9 +410,10 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
     space.kernelClockStart = vdso;
     space.kernelClockEnd = high;
   } else if (low < high) {
-    require(tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {low, high - low}), "hiding the vDSO");
+    require(injection.call(SYS_munmap, {low, high - low}), "hiding the vDSO");
   }
-  space.gate = GateMemory::map(tracee);
+  space.gate = GateMemory::map(injection);
+  injection.end();
   airr_gate_data& data = space.gate->data();
   data.mode = AIRR_GATE_RECORD;
   data.limit = AIRR_GATE_CLOCKS;

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "mediator/injection.h"
 #include "mediator/recording.h"
 #include "recorder/files.h"
 #include "recorder/gate/gate.h"
@@ -58,7 +59,7 @@ void Recording::closeAround(Task& task, uint32_t first, uint32_t last) {
   int64_t result = 0;
   const auto close = [&](uint32_t from, uint32_t to) {
     if (result == 0 && from <= to)
-      result = task.tracee.inject({AIRR_GATE_INJECT}, SYS_close_range, {from, to, task.call.arguments[2]});
+      result = inject(task.tracee, SYS_close_range, {from, to, task.call.arguments[2]});
   };
   if (first < AIRR_GATE_TREE_FD) close(first, AIRR_GATE_TREE_FD - 1);
   close(AIRR_GATE_TREE_FD + 1, last);

@@ -32,7 +32,7 @@ void Tracee::fail(const char* what) {
 }
 
 Stop Tracee::classify(int status) {
-  cached_ = false;
+  cached_ = atCall_ = false;
   forgetPages();
   Stop stop;
   if (WIFEXITED(status) || WIFSIGNALED(status)) {
@@ -61,6 +61,7 @@ Stop Tracee::classify(int status) {
   }
   if (event == PTRACE_EVENT_SECCOMP) {
     stop.kind = Stop::Kind::kSeccomp;
+    atCall_ = true;
     return stop;
   }
   unsigned long message = 0;
@@ -205,7 +206,7 @@ void Tracee::setRegisters(const Registers& registers) {
 void Tracee::resume(Resume how, int signal) {
   static constexpr __ptrace_request kRequests[] = {PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP,
                                                    PTRACE_LISTEN};
-  cached_ = false;
+  cached_ = atCall_ = false;
   forgetPages();
   if (isNotified()) {
     const uint64_t id = std::exchange(notification_.id, 0);
@@ -391,7 +392,7 @@ void Tracee::resetExtendedState() {
   if (ptrace(PTRACE_SETREGSET, raw(tid_), NT_X86_XSTATE, &piece) != 0) fail("PTRACE_SETREGSET");
 }
 
-int64_t Tracee::inject(Address at, uint64_t number, std::initializer_list<uint64_t> arguments) {
+int64_t Tracee::injectAt(Address at, uint64_t number, std::initializer_list<uint64_t> arguments) {
   const Registers saved = registers();
   Registers call = saved;
   call.rip = at.value;

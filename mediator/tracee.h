@@ -89,6 +89,8 @@ class Tracee : public syscalls::MemoryAccess {
   // It waits for an answer to this call.
   Stop notified(CallNotifier&, const NotifiedCall&);
   bool isNotified() const { return notification_.id != 0; }
+  // It stands at a seccomp stop.
+  bool isAtCall() const { return atCall_; }
   // Turns a notified call into one at a seccomp stop: the call is broken off and made again, at
   // `at`, where a `syscall` instruction stops. Costs some five stops.
   void stopAtCall(Address at);
@@ -135,8 +137,8 @@ class Tracee : public syscalls::MemoryAccess {
 
   // Runs one call in the stopped task and returns its result; registers are as before afterwards.
   // `at` is the address of a `syscall` instruction in its memory. Leaves the task stopped outside
-  // of any call. Signals that arrive meanwhile stay pending (queued again).
-  int64_t inject(Address at, uint64_t number, std::initializer_list<uint64_t> arguments);
+  // of any call. Signals that arrive meanwhile stay pending (queued again). Where the gate is, Injection does it better.
+  int64_t injectAt(Address at, uint64_t number, std::initializer_list<uint64_t> arguments);
 
  private:
   [[noreturn]] void fail(const char* what);
@@ -156,6 +158,7 @@ class Tracee : public syscalls::MemoryAccess {
   uint64_t detourFrom_ = 0;
   Registers registers_{};
   bool cached_ = false;
+  bool atCall_ = false;
   // Pages read since the task was last resumed: what a call passes is looked at several times (its
   // digest, its path, its decision), should be the same each time, and costs a syscall to read.
   struct CachedPage {

@@ -50,11 +50,15 @@ BlobFiles::~BlobFiles() {
 
 const std::string& BlobFiles::pathOf(uint32_t blob) {
   const auto found = files_.find(blob);
-  if (found != files_.end()) {
-    File& file = found->second;
-    if (file.original && !file.original->isUnchanged()) file = write(blob);
-    return file.path;
-  }
+  if (found == files_.end()) return lastPathOf(blob);
+  File& file = found->second;
+  if (file.original && !file.original->isUnchanged()) file = write(blob);
+  return file.path;
+}
+
+const std::string& BlobFiles::lastPathOf(uint32_t blob) {
+  const auto found = files_.find(blob);
+  if (found != files_.end()) return found->second.path;
   auto original = findOriginal(blob);
   File file = original ? File{original->path, original} : write(blob);
   return files_.emplace(blob, std::move(file)).first->second.path;

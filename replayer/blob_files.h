@@ -25,8 +25,10 @@ class BlobFiles {
   BlobFiles(const BlobFiles&) = delete;
   BlobFiles& operator=(const BlobFiles&) = delete;
 
-  // A path under which a task of this machine can open the blob's content, read-only.
+  // A path under which a task of this machine can open the blob's content, read-only, now.
   const std::string& pathOf(uint32_t blob);
+  // What pathOf() gave last, or gives now: under which a task may have opened it.
+  const std::string& lastPathOf(uint32_t blob);
 
  private:
   struct File {

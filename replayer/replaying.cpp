@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "mediator/call_hash.h"
+#include "mediator/gate_patch.h"
 #include "mediator/instruction.h"
 #include "mediator/machine.h"
 #include "mediator/signal_frame.h"
@@ -338,12 +339,11 @@ void Replaying::onClocks(Task& task, capnp::Data::Reader readings) {
 }
 
 void Replaying::onPatch(Task& task, capnp::List<schema::MemoryWrite>::Reader pieces) {
-  for (schema::MemoryWrite::Reader piece : pieces) {
-    const std::vector<uint8_t> bytes = contentOf(piece);
-    if (!task.tracee.forceWrite({piece.getAddress()}, bytes.data(), bytes.size()))
-      throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " + std::to_string(trace_.eventNumber()) +
-                                          " changes code where there is none");
-  }
+  std::vector<PatchedBytes> patch;
+  for (schema::MemoryWrite::Reader piece : pieces) patch.push_back({piece.getAddress(), contentOf(piece)});
+  if (!writeCode(task.tracee, patch))
+    throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " + std::to_string(trace_.eventNumber()) +
+                                        " changes code where there is none");
 }
 
 void Replaying::onYield(Task& task, uint64_t count) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "mediator/injection.h"
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
 #include "recorder/gate/gate.h"
@@ -93,10 +94,13 @@ class Replaying {
 
   // replaying_memory.cpp: mappings, shared objects, forced points
   bool runMemoryCall(Task&, schema::Syscall::Reader);
-  void mapFile(Task&, uint64_t address, uint64_t length, int protection, uint64_t flags,
+  void mapFile(Task&, Injection&, uint64_t address, uint64_t length, int protection, uint64_t flags,
                const std::string& path, int openFlags, uint64_t offset);
-  int openIn(Task&, const std::string& path, int flags);
-  void setBreak(Task&, uint64_t result);
+  void mapBlob(Task&, Injection&, uint64_t address, uint64_t length, int protection, uint64_t flags,
+               schema::BlobRange::Reader);
+  void mapPrivate(Injection&, uint64_t address, uint64_t length, uint64_t protection, uint64_t flags = 0);
+  int openIn(Task&, Injection&, const std::string& path, int flags);
+  void setBreak(Task&, Injection&, uint64_t result);
   void applyWrites(Task&, capnp::List<schema::MemoryWrite>::Reader);
   std::vector<uint8_t> contentOf(schema::MemoryWrite::Reader);
   void onSharedObject(schema::SharedObject::Reader);

@@ -51,21 +51,18 @@ int64_t Replaying::require(int64_t result, const char* what) {
   return result;
 }
 
-int Replaying::openIn(Task& task, const std::string& path, int flags) {
+int Replaying::openIn(Task& task, Injection& injection, const std::string& path, int flags) {
   auto& open = task.process->openFiles;
   if (auto found = open.find(path); found != open.end()) return found->second;
   if (path.size() + 1 > kScratchSize) throw Error(ExitCode::kFailure, "path too long: " + path);
   const Address text{kScratch};
-  const Address at{AIRR_GATE_INJECT};
   if (!task.tracee.write(text, path.c_str(), path.size() + 1)) throw TraceeGone{task.tracee.tid()};
   auto attempt = [&] {
-    return task.tracee.inject(at, SYS_openat, {static_cast<uint64_t>(AT_FDCWD), text.value,
-                                               static_cast<uint64_t>(flags), 0});
+    return injection.call(SYS_openat, {static_cast<uint64_t>(AT_FDCWD), text.value, static_cast<uint64_t>(flags), 0});
   };
   int64_t fd = attempt();
   if (fd == -EMFILE) {
-    for (const auto& [name, opened] : open)
-      task.tracee.inject(at, SYS_close, {static_cast<uint64_t>(opened)});
+    for (const auto& [name, opened] : open) injection.call(SYS_close, {static_cast<uint64_t>(opened)});
     open.clear();
     fd = attempt();
   }
@@ -74,26 +71,36 @@ int Replaying::openIn(Task& task, const std::string& path, int flags) {
   return static_cast<int>(fd);
 }
 
-void Replaying::mapFile(Task& task, uint64_t address, uint64_t length, int protection,
+void Replaying::mapFile(Task& task, Injection& injection, uint64_t address, uint64_t length, int protection,
                         uint64_t flags, const std::string& path, int openFlags, uint64_t offset) {
-  const int fd = openIn(task, path, openFlags);
-  require(task.tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
-                             {address, length, static_cast<uint64_t>(protection), flags | MAP_FIXED,
-                              static_cast<uint64_t>(fd), offset}),
+  const int fd = openIn(task, injection, path, openFlags);
+  require(injection.call(SYS_mmap, {address, length, static_cast<uint64_t>(protection), flags | MAP_FIXED,
+                                    static_cast<uint64_t>(fd), offset}),
           "mapping a file of the trace");
 }
 
-void Replaying::setBreak(Task& task, uint64_t result) {
+void Replaying::mapBlob(Task& task, Injection& injection, uint64_t address, uint64_t length, int protection,
+                        uint64_t flags, schema::BlobRange::Reader range) {
+  const std::string& opened = blobs_.lastPathOf(range.getBlob());
+  const std::string& path = task.process->openFiles.contains(opened) ? opened : blobs_.pathOf(range.getBlob());
+  mapFile(task, injection, address, length, protection, flags, path, O_RDONLY, range.getOffset());
+}
+
+void Replaying::mapPrivate(Injection& injection, uint64_t address, uint64_t length, uint64_t protection,
+                           uint64_t flags) {
+  require(injection.call(SYS_mmap, {address, length, protection,
+                                    flags | MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+                                    static_cast<uint64_t>(-1), 0}),
+          "mapping memory");
+}
+
+void Replaying::setBreak(Task& task, Injection& injection, uint64_t result) {
   uint64_t& now = task.space->programBreak;
   const uint64_t from = pageCeil(now), to = pageCeil(result);
   if (now != 0 && to > from) {
-    require(task.tracee.inject({AIRR_GATE_INJECT}, SYS_mmap,
-                               {from, to - from, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-                                static_cast<uint64_t>(-1), 0}),
-            "growing the heap");
+    mapPrivate(injection, from, to - from, PROT_READ | PROT_WRITE);
   } else if (now != 0 && to < from) {
-    require(task.tracee.inject({AIRR_GATE_INJECT}, SYS_munmap, {to, from - to}), "shrinking the heap");
+    require(injection.call(SYS_munmap, {to, from - to}), "shrinking the heap");
   }
   now = result;
 }
@@ -101,51 +108,47 @@ void Replaying::setBreak(Task& task, uint64_t result) {
 bool Replaying::runMemoryCall(Task& task, schema::Syscall::Reader event) {
   const uint64_t* a = task.call.arguments;
   const auto result = static_cast<uint64_t>(event.getResult());
-  const Address at{AIRR_GATE_INJECT};
-  Tracee& tracee = task.tracee;
+  Injection injection(task.tracee);
   switch (task.call.number) {
-    case SYS_brk: setBreak(task, result); return true;
+    case SYS_brk:
+      setBreak(task, injection, result);
+      break;
     case SYS_mmap: {
       auto mapping = event.getMapping();
       const int protection = static_cast<int>(a[2]);
       const uint64_t flags = a[3] & ~kDropped;
       if (event.hasMapping() && mapping.isBlob()) {
-        const std::string& path = blobs_.pathOf(mapping.getBlob().getBlob());
-        mapFile(task, result, a[1], protection, (flags & ~uint64_t{MAP_TYPE}) | MAP_PRIVATE, path,
-                O_RDONLY, mapping.getBlob().getOffset());
+        mapBlob(task, injection, result, a[1], protection, (flags & ~uint64_t{MAP_TYPE}) | MAP_PRIVATE, mapping.getBlob());
       } else if (event.hasMapping() && mapping.isShared()) {
         auto object = objects_.find(mapping.getShared().getObject());
         if (object == objects_.end())
           throw Error(ExitCode::kUnreadable, options_.tracePath + ": a mapping of an unknown object");
-        mapFile(task, result, a[1], protection, (flags & ~uint64_t{MAP_TYPE | MAP_ANONYMOUS}) | MAP_SHARED,
+        mapFile(task, injection, result, a[1], protection, (flags & ~uint64_t{MAP_TYPE | MAP_ANONYMOUS}) | MAP_SHARED,
                 object->second.path, O_RDWR, mapping.getShared().getOffset());
       } else {
-        const uint64_t anonymous =
-            (flags & ~uint64_t{MAP_TYPE}) | MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-        require(tracee.inject(at, SYS_mmap, {result, a[1], a[2], anonymous, static_cast<uint64_t>(-1), 0}),
-                "mapping memory");
+        mapPrivate(injection, result, a[1], a[2], flags & ~uint64_t{MAP_TYPE});
       }
-      return true;
+      break;
     }
     case SYS_mremap: {
       const uint64_t moved = result == a[0] ? (a[3] & ~uint64_t{MREMAP_FIXED | MREMAP_MAYMOVE})
                                             : (a[3] | MREMAP_FIXED | MREMAP_MAYMOVE);
-      const int64_t got = tracee.inject(at, SYS_mremap, {a[0], a[1], a[2], moved, result});
-      require(got, "moving a mapping");
-      return true;
+      require(injection.call(SYS_mremap, {a[0], a[1], a[2], moved, result}), "moving a mapping");
+      break;
     }
     case SYS_madvise:
       if (!changesContent(a[2])) return true;
-      require(tracee.inject(at, SYS_madvise,
-                            {a[0], a[1], a[2] == MADV_FREE ? uint64_t{MADV_DONTNEED} : a[2]}),
+      require(injection.call(SYS_madvise, {a[0], a[1], a[2] == MADV_FREE ? uint64_t{MADV_DONTNEED} : a[2]}),
               "advising on memory");
-      return true;
+      break;
     case SYS_munmap:
     case SYS_mprotect:
-      require(tracee.inject(at, task.call.number, {a[0], a[1], a[2]}), "changing a mapping");
-      return true;
+      require(injection.call(task.call.number, {a[0], a[1], a[2]}), "changing a mapping");
+      break;
     default: return false;
   }
+  injection.end();
+  return true;
 }
 
 std::vector<uint8_t> Replaying::contentOf(schema::MemoryWrite::Reader write) {

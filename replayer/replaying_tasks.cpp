@@ -186,19 +186,12 @@ void Replaying::onExec(Task& task, schema::Exec::Reader event) {
 
 void Replaying::loadImage(Task& task, schema::Exec::Reader event) {
   Tracee& tracee = task.tracee;
-  const Address at{AIRR_GATE_INJECT};
-  for (const MappedRegion& region : readMemoryMap(tracee.tid())) {
-    if (region.start.value >= AIRR_GATE_TEXT && region.end.value <= AIRR_GATE_END) continue;
-    if (region.name == "[vsyscall]") continue;
-    require(tracee.inject(at, SYS_munmap, {region.start.value, region.length()}), "clearing memory");
-  }
-  auto anonymous = [&](uint64_t start, uint64_t end, uint64_t protection) {
-    require(tracee.inject(at, SYS_mmap,
-                          {start, end - start, protection,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
-                           static_cast<uint64_t>(-1), 0}),
-            "mapping a program's memory");
+  Injection injection(tracee);
+  const auto clear = [&](uint64_t start, uint64_t end) {
+    require(injection.call(SYS_munmap, {start, end - start}), "clearing memory");
   };
+  clear(0, AIRR_GATE_TEXT);
+  clear(AIRR_GATE_END, kUserEnd);
   uint64_t below = 0;
   for (auto region : event.getRegions()) {
     const uint64_t start = region.getStart(), end = region.getEnd();
@@ -209,16 +202,16 @@ void Replaying::loadImage(Task& task, schema::Exec::Reader event) {
       // memory below can be written before it is touched.
       const uint64_t limit = stackLimit_ > kMostStack ? kDefaultStack : pageCeil(stackLimit_);
       const uint64_t bottom = std::max(end - std::min(limit, end), below + kPageSize);
-      anonymous(std::min(bottom, start), end, region.getProtection());
+      const uint64_t from = std::min(bottom, start);
+      mapPrivate(injection, from, end - from, region.getProtection());
     } else if (region.hasMapping() && region.getMapping().isBlob()) {
-      auto range = region.getMapping().getBlob();
-      mapFile(task, start, end - start, region.getProtection(), MAP_PRIVATE,
-              blobs_.pathOf(range.getBlob()), O_RDONLY, range.getOffset());
+      mapBlob(task, injection, start, end - start, region.getProtection(), MAP_PRIVATE, region.getMapping().getBlob());
     } else {
-      anonymous(start, end, region.getProtection());
+      mapPrivate(injection, start, end - start, region.getProtection());
     }
     below = end;
   }
+  injection.end();
   applyWrites(task, event.getPages());
   airr_gate_data data{};
   data.mode = AIRR_GATE_REPLAY;

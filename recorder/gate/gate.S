@@ -252,8 +252,9 @@ gate_syscall:
   .hidden gate_inject
 gate_inject:
   .cfi_startproc
+  .cfi_undefined rip
   syscall
-  ret
+  jmp gate_inject
   .asciz "airr-gate"  // AIRR_GATE_FILE_NAME
   .cfi_endproc
 

@@ -20,13 +20,12 @@
 #define AIRR_GATE_TEXT AIRR_U64(0x70000000)
 #define AIRR_GATE_TEXT_SIZE AIRR_U64(0x8000)
 // A `syscall; ret` pair lies here. With the filter's exemption it may run clock reads unmediated
-// (record only); the mediator also uses it to inject calls. AIRR_GATE_SYSCALL + 2 is the address
-// that seccomp sees.
+// (record only). AIRR_GATE_SYSCALL + 2 is the address that seccomp sees.
 #define AIRR_GATE_SYSCALL (AIRR_GATE_TEXT + AIRR_U64(0x3000))
-// A second pair without exemption: every call from here stops. For injection in replay and record.
+// A loop round one `syscall` without exemption, which stops: calls are injected here (mediator/injection.h).
 #define AIRR_GATE_INJECT (AIRR_GATE_TEXT + AIRR_U64(0x3010))
 // Behind it, a name for the file that the data is in while recording.
-#define AIRR_GATE_FILE_NAME (AIRR_GATE_INJECT + 3)
+#define AIRR_GATE_FILE_NAME (AIRR_GATE_INJECT + 4)
 // Where the replayer's stub (stub.lds.S) begins and stays: it makes AIRR_SYSCALL with kind 0
 // forever.
 #define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x3020))

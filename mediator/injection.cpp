@@ -1,0 +1,62 @@
+#include "mediator/injection.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mediator/gate_patch.h"
+#include "recorder/gate/gate.h"
+
+namespace airr {
+
+Injection::Injection(Tracee& tracee)
+    : tracee_(tracee), saved_(tracee.registers()), atCall_(tracee.isAtCall()) {}
+
+// The loop's `syscall` takes the result of the last call for the number of the next: so at the stop that this gives,
+// orig_rax is that result, and there the next call is put in its place. The kernel asks the filter again once the
+// stop is over (kernel/seccomp.c, recheck_after_trace); for calls of the loop that says the same.
+int64_t Injection::call(uint64_t number, std::initializer_list<uint64_t> arguments) {
+  Registers r = saved_;
+  unsigned long long* slots[] = {&r.rdi, &r.rsi, &r.rdx, &r.r10, &r.r8, &r.r9};
+  auto argument = arguments.begin();
+  for (auto* slot : slots) *slot = argument != arguments.end() ? *argument++ : 0;
+  if (atCall_) {
+    r.rip = AIRR_GATE_INJECT + kSiteLength;
+    r.orig_rax = number;
+    tracee_.setRegisters(r);
+  } else {
+    r.rip = AIRR_GATE_INJECT;
+    r.rax = number;
+    r.orig_rax = static_cast<uint64_t>(-1);  // what the task may be in the middle of is not to be restarted
+    tracee_.setRegisters(r);
+    runToCall();
+    atCall_ = true;
+  }
+  runToCall();
+  return static_cast<int64_t>(tracee_.registers().orig_rax);
+}
+
+void Injection::runToCall() {
+  for (;;) {
+    tracee_.resume(Resume::kContinue);
+    const Stop stop = tracee_.wait();
+    if (stop.kind == Stop::Kind::kSeccomp) return;
+    if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tracee_.tid(), stop};
+    if (stop.kind == Stop::Kind::kSignal) postponed_.push_back(stop.signal);
+  }
+}
+
+void Injection::end() {
+  Registers restored = saved_;
+  restored.orig_rax = static_cast<uint64_t>(-1);
+  tracee_.setRegisters(restored);
+  for (int signal : postponed_) syscall(SYS_tkill, raw(tracee_.tid()), signal);
+}
+
+int64_t inject(Tracee& tracee, uint64_t number, std::initializer_list<uint64_t> arguments) {
+  Injection injection(tracee);
+  const int64_t result = injection.call(number, arguments);
+  injection.end();
+  return result;
+}
+
+}  // namespace airr
