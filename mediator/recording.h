@@ -206,6 +206,7 @@ class Recording {
   bool predict(Task&, int64_t result);
 
   // recording_files.cpp: the same on files and names
+  bool answerOwnProgram(Task&);
   bool answerLookup(Task&);
   bool answerFile(Task&);
   bool answerRead(Task&);
@@ -267,6 +268,7 @@ class Recording {
   void onTick();
   void askForYield(Task&, bool asked);
   void onForcedStop(Task&);
+  bool staysNear(Task&, bool& lost);
   bool spins(Task&, bool& lost);
   void force(Task&, schema::Forced::Reason);
   bool breakOffWait(Task&);

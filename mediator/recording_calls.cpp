@@ -70,8 +70,10 @@ bool hasEffect(const syscalls::Syscall& model, const syscalls::Call& call) {
     case Authority::kSocket:
     case Authority::kSpawn:
     case Authority::kCode:
+    case Authority::kDevice:
+    case Authority::kPrivilege:  // what the caller then does with it is an effect
       return false;
-    case Authority::kDevice: return false;
+    case Authority::kSignal: return call.number != SYS_prlimit64 || call.arguments[0] != 0;
     case Authority::kOpen: {
       uint64_t flags = call.number == SYS_open     ? call.arguments[1]
                        : call.number == SYS_openat ? call.arguments[2]

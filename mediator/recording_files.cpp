@@ -253,6 +253,22 @@ bool Recording::answerStatx(Task& task, int fd, uint64_t extraFlags) {
          task.tracee.write({a[4]}, &s, sizeof s) && answerWith(task, 0);
 }
 
+// readlink of /proc/self/exe, which each static program of glibc's begins with. (In /proc, "self" is another to the
+// mediator, so the task would have to make the call.)
+bool Recording::answerOwnProgram(Task& task) {
+  constexpr std::string_view kOwn = "/proc/self/exe";
+  const uint64_t* a = task.call.arguments;
+  std::string name;
+  if (!task.process->plain || static_cast<int>(a[2]) <= 0 || !task.tracee.readString({a[0]}, name, kOwn.size() + 1) ||
+      name != kOwn)
+    return false;
+  const std::string target = linkTarget("/proc/" + std::to_string(raw(task.process->pid)) + "/exe");
+  const auto length = std::min<uint64_t>(target.size(), static_cast<uint32_t>(a[2]));
+  if (target.empty() || !task.tracee.write({a[1]}, target.data(), length)) return false;
+  task.lookedUp = std::move(name);
+  return answerWith(task, static_cast<int64_t>(length));
+}
+
 // Calls on a name.
 bool Recording::answerLookup(Task& task) {
   const uint64_t* a = task.call.arguments;
@@ -307,6 +323,7 @@ bool Recording::answerLookup(Task& task) {
       if (missing(dirfd, a[1], true)) return answerWith(task, -error);
       return answerAccess(a[2], a[3]);
     case SYS_readlink:
+      if (answerOwnProgram(task)) return true;
       if (missing(AT_FDCWD, a[0], false)) return answerWith(task, -error);
       return answerReadlink(a[1], a[2]);
     case SYS_readlinkat:

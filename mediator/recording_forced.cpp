@@ -12,7 +12,9 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <thread>
 
 #include "mediator/instruction.h"
 #include "mediator/memory_map.h"
@@ -30,10 +32,27 @@ constexpr auto kFirstLook = 8ms;  // then look whether it spins, with doubling p
 constexpr auto kSignalPatience = 30ms;
 constexpr auto kCap = 200ms;         // computing that long: hand over all the same
 constexpr int kMostSteps = 1000;     // a spin's period is shorter (design.md, section 6)
+constexpr int kGlances = 3;          // who is elsewhere at one of them does not spin, and need not be stepped
+constexpr auto kGlanceGap = 100us;
 constexpr auto kStepCost = 25us;     // so a look takes at most a quarter of the time that it looks at
 constexpr uint64_t kRunPages = 256;  // pages read, and stored, in one piece
 // Runs of at most so many bytes are in the event itself, unless they are more than that together.
 constexpr uint64_t kSmallRun = 4 * kPageSize, kMostInEvent = 1 << 20;
+
+// Whether one who waits in a loop could be at both places: near, and most registers as they were.
+bool isNear(const Registers& a, const Registers& b) {
+  constexpr uint64_t kCode = 4096, kStack = 256;
+  constexpr int kMostOthers = 6;
+  const auto apart = [](uint64_t x, uint64_t y) { return x > y ? x - y : y - x; };
+  const auto others = [](const Registers& r) {
+    return std::array{r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8,
+                      r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15};
+  };
+  const auto x = others(a), y = others(b);
+  int differ = 0;
+  for (size_t i = 0; i < x.size(); ++i) differ += x[i] != y[i];
+  return apart(a.rip, b.rip) <= kCode && apart(a.rsp, b.rsp) <= kStack && differ <= kMostOthers;
+}
 
 }  // namespace
 
@@ -75,11 +94,13 @@ void Recording::onForcedStop(Task& task) {
   if (breakOffWait(task) || callsAgain(task)) return task.tracee.resume(Resume::kContinue);
   const auto elapsed = steadyNow() - task.runningSince;
   const bool wanted = contended(task);
+  bool lost = false;
+  const bool maySpin = wanted && staysNear(task, lost);
+  if (lost) return;
   if (standsInGate(task) && !stepOutOfGate(task)) return;
   if (!task.stash.empty() && elapsed >= kSignalPatience) return force(task, Forced::Reason::SIGNAL);
   if (wanted) {
-    bool lost = false;
-    if (spins(task, lost)) return force(task, Forced::Reason::SPIN);
+    if (maySpin && spins(task, lost)) return force(task, Forced::Reason::SPIN);
     if (lost) return;
     if (elapsed >= kCap) return force(task, Forced::Reason::QUANTUM);
   }
@@ -107,6 +128,29 @@ bool Recording::isStep(Task& task, const Stop& stop) {
   if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP) return false;
   const int code = task.tracee.signalInfo().si_code;
   return code == TRAP_TRACE || (code == TRAP_BRKPT && isInGate(task.tracee.registers().rip));
+}
+
+// Lets it run on for a moment, some times. `lost`: as below.
+bool Recording::staysNear(Task& task, bool& lost) {
+  const Registers start = task.tracee.registers();
+  for (int i = 0; i < kGlances; ++i) {
+    task.tracee.resume(Resume::kContinue);
+    std::this_thread::sleep_for(kGlanceGap);
+    task.tracee.interrupt();
+    const Stop stop = task.tracee.wait();
+    if (stop.kind != Stop::Kind::kInterrupt) {
+      lost = true;
+      handleStop(task, stop);
+      return false;
+    }
+    if (breakOffWait(task) || callsAgain(task)) {
+      lost = true;
+      task.tracee.resume(Resume::kContinue);
+      return false;
+    }
+    if (!isNear(start, task.tracee.registers())) return false;
+  }
+  return true;
 }
 
 // Steps until registers recur. `lost`: something else happened on the way and was handled; the task

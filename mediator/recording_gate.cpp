@@ -452,10 +452,9 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
       space.trapSites[address] = site;
     }
   }
-  if (patch.empty()) return;
-  writePatch(task, patch);
-  if (space.sites.trampolines == 0) return;
-  startGateCalls(task);
+  if (!patch.empty()) writePatch(task, patch);
+  if (space.sites.trampolines != 0) startGateCalls(task);
+  for (const ImageFile& file : files) leadUsedSites(task, file.start);
 }
 
 void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,

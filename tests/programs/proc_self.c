@@ -37,6 +37,11 @@ int main(void) {
   char link[512] = {0};
   CHECK(readlink("/proc/self/exe", link, sizeof link - 1) > 0);
   printf("exe %s\n", link);
+  char beginning[4] = "----";
+  CHECK(readlink("/proc/self/exe", beginning, 3) == 3 && memcmp(beginning, link, 3) == 0 && beginning[3] == '-');
+  CHECK(readlink("/proc/self/exe", beginning, 0) == -1 && errno == EINVAL);
+  char* volatile nowhere = (char*)8;
+  CHECK(readlink("/proc/self/exe", nowhere, 3) == -1 && errno == EFAULT);
   memset(link, 0, sizeof link);
   CHECK(readlink("/proc/self/cwd", link, sizeof link - 1) > 0);
   printf("cwd %s\n", link);
