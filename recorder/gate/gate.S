@@ -253,8 +253,9 @@ gate_syscall:
 gate_inject:
   .cfi_startproc
   .cfi_undefined rip
+1:
   syscall
-  jmp gate_inject
+  jmp 1b
   .asciz "airr-gate"  // AIRR_GATE_FILE_NAME
   .cfi_endproc
 

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include "recorder/event_packing.h"
 #include "replayer/event_proof.h"
 #include "replayer/redaction.h"
 #include "tests/fuzz/targets.h"
@@ -81,6 +82,40 @@ Seeds frameSeeds() {
   return seeds;
 }
 
+Seeds packedEventsSeeds() {
+  ByteVector raw;
+  const auto add = [&](const auto& fill) {
+    capnp::MallocMessageBuilder message;
+    fill(message.initRoot<schema::Event>());
+    const auto words = capnp::messageToFlatArray(message);
+    const auto bytes = words.asBytes();
+    raw.insert(raw.end(), bytes.begin(), bytes.end());
+  };
+  add(RawTrace::note(1, "first"));
+  add(RawTrace::reference(0));
+  for (uint32_t task = 1; task < 4; ++task) {
+    add([&](schema::Event::Builder event) {
+      event.setTask(task);
+      event.setTime(1000 + task);
+      auto call = event.initSyscall();
+      call.setNumber(257);
+      call.setResult(task);
+      call.setInputHash(0x123456789abcdef);
+      call.setPath("/etc/passwd");
+      auto arguments = call.initArguments(4);
+      for (unsigned i = 0; i < 4; ++i) arguments.set(i, 0x7ffc00001000 + i);
+      const ByteVector read = noise(40, task);
+      call.initWrites(1)[0].setBytes({read.data(), read.size()});
+    });
+  }
+  EventPacker packer;
+  const Bytes packed = packer.pack(raw);
+  const size_t words = raw.size() / 8;
+  ByteVector seed = {static_cast<uint8_t>(words), static_cast<uint8_t>(words >> 8)};
+  seed.insert(seed.end(), packed.begin(), packed.end());
+  return {seed};
+}
+
 Seeds keyFileSeeds() {
   KeyFile file;
   file.protection = Protection::kPassphrase;
@@ -100,6 +135,7 @@ Seeds proofSeeds() {
 const std::vector<Target>& targets() {
   static const std::vector<Target> all = {{"trace", trace, traceSeeds},
                                           {"frame", frame, frameSeeds},
+                                          {"packed_events", packed_events, packedEventsSeeds},
                                           {"key_file", key_file, keyFileSeeds},
                                           {"proof", proof, proofSeeds}};
   return all;

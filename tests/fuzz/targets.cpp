@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "recorder/event_packing.h"
 #include "recorder/files.h"
 #include "recorder/frame.h"
 #include "recorder/key_file.h"
@@ -112,6 +113,25 @@ void frame(Bytes bytes) {
       Leaf::decode(directory.subspan(i).first<Leaf::kSize>());
     }
   }
+}
+
+// What a frame's events are once zstd has done its part: two bytes with the number of their words, then the rest. They
+// are parted in two, as frames are.
+void packed_events(Bytes bytes) {
+  if (bytes.size() < 2) return;
+  const size_t words = bytes[0] | bytes[1] << 8;
+  const Bytes packed = bytes.subspan(2);
+  EventUnpacker unpacker;
+  std::vector<uint8_t> raw(words * 8);
+  unpacker.unpack(packed.first(packed.size() / 2), std::span(raw).first(words / 2 * 8));
+  unpacker.unpack(packed.subspan(packed.size() / 2), std::span(raw).subspan(words / 2 * 8));
+  unpacker.reset();
+  if (!unpacker.unpack(packed, raw)) return;
+  std::vector<uint8_t> again(raw.size());
+  EventPacker packer;
+  const Bytes repacked = packer.pack(raw);
+  unpacker.reset();
+  if (repacked.size() > maxPacked(raw.size()) || !unpacker.unpack(repacked, again) || again != raw) std::abort();
 }
 
 void key_file(Bytes bytes) {

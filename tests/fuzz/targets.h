@@ -25,6 +25,7 @@ const Identity& reader();
 
 void trace(Bytes);
 void frame(Bytes);
+void packed_events(Bytes);
 void key_file(Bytes);
 void proof(Bytes);
 
