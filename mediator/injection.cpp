@@ -11,9 +11,9 @@ namespace airr {
 Injection::Injection(Tracee& tracee)
     : tracee_(tracee), saved_(tracee.registers()), atCall_(tracee.isAtCall()) {}
 
-// The loop's `syscall` takes the result of the last call for the number of the next: so at the stop that this gives,
-// orig_rax is that result, and there the next call is put in its place. The kernel asks the filter again once the
-// stop is over (kernel/seccomp.c, recheck_after_trace); for calls of the loop that says the same.
+// At the stop that the loop's own call gives, the next one is put in its place. The kernel asks the filter again once
+// the stop is over (kernel/seccomp.c, recheck_after_trace); for calls of the loop that says the same. The loop's own
+// number cannot be any: seccomp is not asked of uretprobe (335, since Linux 6.14), which ends in SIGILL.
 int64_t Injection::call(uint64_t number, std::initializer_list<uint64_t> arguments) {
   Registers r = saved_;
   unsigned long long* slots[] = {&r.rdi, &r.rsi, &r.rdx, &r.r10, &r.r8, &r.r9};
@@ -31,8 +31,11 @@ int64_t Injection::call(uint64_t number, std::initializer_list<uint64_t> argumen
     runToCall();
     atCall_ = true;
   }
-  runToCall();
-  return static_cast<int64_t>(tracee_.registers().orig_rax);
+  // A call that the kernel restarts stops once more.
+  do {
+    runToCall();
+  } while (tracee_.registers().orig_rax != AIRR_SYSCALL);
+  return static_cast<int64_t>(tracee_.registers().rbx);
 }
 
 void Injection::runToCall() {

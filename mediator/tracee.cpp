@@ -292,6 +292,20 @@ bool Tracee::write(Address to, const void* from, uint64_t size) {
   return true;
 }
 
+bool Tracee::writeAll(std::initializer_list<std::pair<Address, std::span<const uint8_t>>> pieces) {
+  forgetPages();
+  std::vector<iovec> local, remote;
+  size_t size = 0;
+  for (const auto& [to, bytes] : pieces) {
+    if (bytes.empty()) continue;
+    local.push_back({const_cast<uint8_t*>(bytes.data()), bytes.size()});
+    remote.push_back({reinterpret_cast<void*>(to.value), bytes.size()});
+    size += bytes.size();
+  }
+  return process_vm_writev(raw(tid_), local.data(), local.size(), remote.data(), remote.size(), 0) ==
+         static_cast<ssize_t>(size);
+}
+
 void Tracee::noteWrite(Address to, const uint8_t* bytes, uint64_t size) {
   constexpr uint64_t kMostKept = 64 << 10;
   written_.clear();

@@ -20,6 +20,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mediator/call_notifier.h"
@@ -118,6 +119,8 @@ class Tracee : public syscalls::MemoryAccess {
   void forgetPages();
   // Writes where the task itself may write.
   bool write(Address to, const void* from, uint64_t size) override;
+  // Several pieces, in one call: their addresses in the task, and what is to lie there.
+  bool writeAll(std::initializer_list<std::pair<Address, std::span<const uint8_t>>> pieces);
   // Writes whatever the protection (private mappings get their own page), by /proc/TID/mem.
   bool forceWrite(Address to, const void* from, uint64_t size);
   template <class T>

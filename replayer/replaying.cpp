@@ -324,18 +324,13 @@ void Replaying::onTrap(Task& task, schema::Trap::Reader event) {
 
 void Replaying::onClocks(Task& task, capnp::Data::Reader readings) {
   // Calls that the gate made may lie between the readings of one run.
-  const uint32_t before = task.space->clocksSupplied;
-  if (readings.size() / sizeof(airr_gate_reading) > AIRR_GATE_CLOCKS - before)
+  std::vector<airr_gate_reading>& clocks = task.space->clocks;
+  const size_t before = clocks.size(), more = readings.size() / sizeof(airr_gate_reading);
+  if (more > AIRR_GATE_CLOCKS - before)
     throw Error(ExitCode::kUnreadable, options_.tracePath + ": event " + std::to_string(trace_.eventNumber()) +
                                            " has more readings of the clock than the gate holds");
-  const auto more = static_cast<uint32_t>(readings.size() / sizeof(airr_gate_reading));
-  const uint32_t count = before + more;
-  const uint32_t head[2] = {0, count};  // position, limit
-  task.tracee.write(
-      {AIRR_GATE_DATA + offsetof(airr_gate_data, clocks) + before * sizeof(airr_gate_reading)},
-      readings.begin(), more * sizeof(airr_gate_reading));
-  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, head, sizeof head);
-  task.space->clocksSupplied = count;
+  clocks.resize(before + more);
+  memcpy(clocks.data() + before, readings.begin(), more * sizeof(airr_gate_reading));
 }
 
 void Replaying::onPatch(Task& task, capnp::List<schema::MemoryWrite>::Reader pieces) {

@@ -38,8 +38,10 @@ class Replaying {
   };
   struct Space {
     uint64_t programBreak = 0;
-    uint32_t clocksSupplied = 0;
-    std::vector<uint8_t> log;  // of calls (recorder/gate/gate.h), for when a task next runs
+    // For when a task next runs: readings of the clock, and the log of calls (recorder/gate/gate.h).
+    std::vector<airr_gate_reading> clocks;
+    std::vector<uint8_t> log;
+    bool gateHasOld = false;  // its data says still what it had when a task last ran
     std::vector<Queued> queued;
     std::map<uint64_t, std::vector<uint8_t>> pages;  // content as of the last forced point
   };

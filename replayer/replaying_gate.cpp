@@ -72,7 +72,7 @@ bool Replaying::queue(Task& task, airr_gate_entry& entry, std::span<const uint8_
   if (size > AIRR_GATE_LOG_SIZE - log.size()) return false;
   entry.in = static_cast<uint32_t>(in.size());
   entry.out = static_cast<uint32_t>(out.size());
-  entry.clocks = task.space->clocksSupplied;
+  entry.clocks = static_cast<uint32_t>(task.space->clocks.size());
   task.space->queued.push_back({log.size(), trace_.eventNumber()});
   log.resize(log.size() + size);
   memcpy(log.data() + log.size() - size, &entry, sizeof entry);
@@ -83,31 +83,34 @@ bool Replaying::queue(Task& task, airr_gate_entry& entry, std::span<const uint8_
 
 // Before the task runs.
 void Replaying::supplyLog(Task& task) {
-  const std::vector<uint8_t>& log = task.space->log;
-  if (log.empty()) return;
-  const auto size = static_cast<uint32_t>(log.size());
-  if (!task.tracee.write(gateData(offsetof(airr_gate_data, log)), log.data(), log.size()) ||
-      !task.tracee.write(gateData(offsetof(airr_gate_data, log_limit)), &size, sizeof size))
+  Space& space = *task.space;
+  if (space.log.empty() && space.clocks.empty() && !space.gateHasOld) return;
+  const uint32_t head[] = {0, static_cast<uint32_t>(space.clocks.size()), 0};  // position, limit, log_used
+  const auto size = static_cast<uint32_t>(space.log.size());
+  static_assert(offsetof(airr_gate_data, log_used) - offsetof(airr_gate_data, position) + sizeof size == sizeof head);
+  const auto bytesOf = [](const auto* from, size_t length) {
+    return std::span(reinterpret_cast<const uint8_t*>(from), length);
+  };
+  if (!task.tracee.writeAll({{gateData(offsetof(airr_gate_data, position)), bytesOf(head, sizeof head)},
+                             {gateData(offsetof(airr_gate_data, log_limit)), bytesOf(&size, sizeof size)},
+                             {gateData(offsetof(airr_gate_data, log)), space.log},
+                             {gateData(offsetof(airr_gate_data, clocks)),
+                              bytesOf(space.clocks.data(), space.clocks.size() * sizeof(airr_gate_reading))}}))
     throw TraceeGone{task.tracee.tid()};
+  space.gateHasOld = !space.log.empty() || !space.clocks.empty();
 }
 
 // After it ran, to `stop`: all that was supplied has to have been taken.
 void Replaying::takeBackLog(Task& task, const Stop& stop) {
   Space& space = *task.space;
-  if (space.clocksSupplied == 0 && space.log.empty()) return;
+  if (space.clocks.empty() && space.log.empty()) return;
   struct {
     uint32_t position, limit, used;
   } head{};
   task.tracee.read(gateData(offsetof(airr_gate_data, position)), &head, sizeof head);
-  const uint32_t readings = std::exchange(space.clocksSupplied, 0);
+  const size_t readings = std::exchange(space.clocks, {}).size();
   const std::vector<uint8_t> log = std::exchange(space.log, {});
   const auto queued = std::exchange(space.queued, {});
-  const decltype(head) none{};
-  task.tracee.write(gateData(offsetof(airr_gate_data, position)), &none, sizeof none);
-  if (!log.empty()) {
-    const uint32_t empty = 0;
-    task.tracee.write(gateData(offsetof(airr_gate_data, log_limit)), &empty, sizeof empty);
-  }
   const auto came = [&] {
     return stop.kind == Stop::Kind::kSignal ? std::string("signal ") + strsignal(stop.signal)
                                             : describe(callOf(task.tracee.registers()), task);
@@ -148,7 +151,7 @@ void Replaying::settle(Task& task) {
   const std::string expected = describeEntry(task, space.log, last.at);
   space.queued.pop_back();
   space.log.resize(last.at);
-  space.clocksSupplied = entry.clocks;
+  space.clocks.resize(entry.clocks);
   const Stop stop = runToStop(task);
   if (entry.number == AIRR_GATE_RDTSC) {
     if (stop.kind != Stop::Kind::kSignal || stop.signal != SIGTRAP)

@@ -227,11 +227,10 @@ void Replaying::onForced(Task& task, schema::Forced::Reader event) {
         !task.tracee.forceWrite({page}, content.data(), kPageSize))
       diverge(task, "memory at a forced point", "none at its address");
   }
-  const uint32_t none[2] = {0, 0};
-  task.tracee.write({AIRR_GATE_DATA + offsetof(airr_gate_data, position)}, none, sizeof none);
   const uint64_t hookCount = event.getHookCount();
   task.tracee.write({AIRR_GATE_DATA + AIRR_GATE_DATA_HOOK_COUNT}, &hookCount, sizeof hookCount);
-  task.space->clocksSupplied = 0;  // readings behind the last call were never recorded
+  task.space->clocks.clear();  // readings behind the last call were never recorded
+  task.space->gateHasOld = true;
   setRegisters(task, event.getRegisters());
   auto state = event.getXstate();
   task.tracee.setExtendedState(state.begin(), state.size());

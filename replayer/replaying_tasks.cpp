@@ -128,6 +128,7 @@ void Replaying::spawn(Task& task, schema::Syscall::Reader event) {
   } else {
     child->space = std::make_shared<Space>();
     child->space->programBreak = task.space->programBreak;
+    child->space->gateHasOld = task.space->gateHasOld;
   }
   child->tracee.wait();
   Registers childRegisters = child->tracee.registers();

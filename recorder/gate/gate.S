@@ -255,8 +255,9 @@ gate_inject:
   .cfi_undefined rip
 1:
   syscall
+  movq %rax, %rbx
+  movl $AIRR_SYSCALL, %eax
   jmp 1b
-  .asciz "airr-gate"  // AIRR_GATE_FILE_NAME
   .cfi_endproc
 
   .section .text.stub, "ax", @progbits
@@ -270,6 +271,8 @@ gate_stub_entry:
   syscall
   jmp gate_stub_entry
   .cfi_endproc
+  .org gate_stub_entry + AIRR_GATE_FILE_NAME - AIRR_GATE_STUB_ENTRY
+  .asciz "airr-gate"
 
 // A call from a patched site, by way of its trampoline. In: the registers of the call; %rcx = where
 // the caller goes on, %r11 = a `syscall` that then goes there too. Made here and logged, or not

@@ -22,13 +22,14 @@
 // A `syscall; ret` pair lies here. With the filter's exemption it may run clock reads unmediated
 // (record only). AIRR_GATE_SYSCALL + 2 is the address that seccomp sees.
 #define AIRR_GATE_SYSCALL (AIRR_GATE_TEXT + AIRR_U64(0x3000))
-// A loop round one `syscall` without exemption, which stops: calls are injected here (mediator/injection.h).
+// A loop round one `syscall` without exemption, which stops: calls are injected here (mediator/injection.h). Before each
+// but the first, %rbx has the result of the last, and the number is AIRR_SYSCALL.
 #define AIRR_GATE_INJECT (AIRR_GATE_TEXT + AIRR_U64(0x3010))
-// Behind it, a name for the file that the data is in while recording.
-#define AIRR_GATE_FILE_NAME (AIRR_GATE_INJECT + 4)
 // Where the replayer's stub (stub.lds.S) begins and stays: it makes AIRR_SYSCALL with kind 0
 // forever.
 #define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x3020))
+// A name for the file that the data is in while recording.
+#define AIRR_GATE_FILE_NAME (AIRR_GATE_TEXT + AIRR_U64(0x3030))
 // Where trampolines of patched sites jump to.
 #define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x3040))
 // The same for sites of RDTSC.

@@ -272,7 +272,7 @@ TEST_F(GateTest, ImageIsAVdsoToEveryLookup) {
   EXPECT_EQ(vdso.byGnuHash("gate_syscall"), nullptr);
   const std::array<uint8_t, 3> pair = {0x0f, 0x05, 0xc3};
   EXPECT_EQ(memcmp(reinterpret_cast<void*>(AIRR_GATE_SYSCALL), pair.data(), pair.size()), 0);
-  const std::array<uint8_t, 4> loop = {0x0f, 0x05, 0xeb, 0xfc};
+  const std::array<uint8_t, 12> loop = {0x0f, 0x05, 0x48, 0x89, 0xc3, 0xb8, 0x52, 0x41, 0, 0, 0xeb, 0xf4};
   EXPECT_EQ(memcmp(reinterpret_cast<void*>(AIRR_GATE_INJECT), loop.data(), loop.size()), 0);
 }
 
