@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "recorder/gate/gate.h"
+
 namespace airr {
 namespace {
 
@@ -13,13 +15,26 @@ constexpr uint64_t kSmall = 4096;
 constexpr uint64_t kChunk = 1 << 18;
 constexpr char kUnreadable[] = "unreadable";
 
+// What a program's pointer finds where the gate is, is not its own, and differs between record and replay.
+class OutsideGate : public syscalls::MemoryReader {
+ public:
+  explicit OutsideGate(syscalls::MemoryReader& memory) : memory_(memory) {}
+  bool read(Address from, void* to, uint64_t size) override {
+    return (from.value >= AIRR_GATE_END || from.value + size <= AIRR_GATE_TEXT) && memory_.read(from, to, size);
+  }
+
+ private:
+  syscalls::MemoryReader& memory_;
+};
+
 // Of a name that ends with a NUL behind `size` bytes.
 uint64_t hashName(const char* name, size_t size) { return XXH3_64bits(name, size + 1); }
 
 }  // namespace
 
 uint64_t hashInputs(const syscalls::Syscall& model, const syscalls::Call& call,
-                    syscalls::MemoryReader& memory, std::vector<Region>& regions) {
+                    syscalls::MemoryReader& all, std::vector<Region>& regions) {
+  OutsideGate memory(all);
   regions.clear();
   syscalls::inputRegions(model, call, memory, regions);
   if (regions.empty()) return 0;
