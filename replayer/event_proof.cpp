@@ -279,7 +279,7 @@ class Checker {
         throw unreadable("its path is not whole");
       }
       std::vector<Digest>& digests = path.emplace_back(level.size() / sizeof(Digest));
-      std::memcpy(digests.data(), level.begin(), level.size());
+      if (!digests.empty()) std::memcpy(digests.data(), level.begin(), level.size());
     }
     const Digest digest = FrameHash().frame(*bytes, *tagBefore, directory, *body);
     const auto root = rootOf(digest, frame.getIndex(), checkpoint.frames, path);

@@ -110,7 +110,7 @@ void FrameReader::readBlob(TraceBlobs& blobs) {
   const FrameHeader& header = frame_.header;
   if (header.encoding == Encoding::kZstdStart) parts_.clear();
   const Bytes directory = scanner_.fetch(frame_.directory, header.directorySize);
-  BlobPart& part = parts_.emplace_back(header, frame_.body);
+  BlobPart& part = parts_.emplace_back(BlobPart{header, frame_.body, {}});
   std::ranges::copy(directory.last(part.stored.size()), part.stored.begin());
   if (header.type == FrameType::kPart) return;
   Digest sha256;

@@ -40,7 +40,7 @@ TraceSecrets::TraceSecrets(const std::string& path, schema::Header::Reader heade
   const KeyUse use{kTraceKey, {session.begin(), session.size()}};
   const auto key = openKey(recipients_, identities_, use);
   if (!key) return;
-  content_.emplace(FrameCipher(*key, use), ContentDigests(*key, use));
+  content_.emplace(Content{FrameCipher(*key, use), ContentDigests(*key, use)});
   if (hideMetadata()) openHeader();
 }
 
