@@ -16,9 +16,7 @@ Injection::Injection(Tracee& tracee)
 // number cannot be any: seccomp is not asked of uretprobe (335, since Linux 6.14), which ends in SIGILL.
 int64_t Injection::call(uint64_t number, std::initializer_list<uint64_t> arguments) {
   Registers r = saved_;
-  unsigned long long* slots[] = {&r.rdi, &r.rsi, &r.rdx, &r.r10, &r.r8, &r.r9};
-  auto argument = arguments.begin();
-  for (auto* slot : slots) *slot = argument != arguments.end() ? *argument++ : 0;
+  setArguments(r, {arguments.begin(), arguments.size()});
   if (atCall_) {
     r.rip = AIRR_GATE_INJECT + kSiteLength;
     r.orig_rax = number;

@@ -233,8 +233,7 @@ void Recording::startCall(Task& task) {
     }
     if (task.redirect.active) {
       Registers r = task.tracee.registers();
-      const uint64_t* a = task.redirect.call.arguments;
-      r.rdi = a[0], r.rsi = a[1], r.rdx = a[2], r.r10 = a[3], r.r8 = a[4], r.r9 = a[5];
+      setArguments(r, task.redirect.call.arguments);
       task.tracee.setRegisters(r);
     }
   }
@@ -277,8 +276,7 @@ void Recording::finishCall(Task& task) {
   int64_t result = exit.result;
   if (task.redirect.active || task.altered) {
     Registers r = task.tracee.registers();
-    const uint64_t* a = task.call.arguments;
-    r.rdi = a[0], r.rsi = a[1], r.rdx = a[2], r.r10 = a[3], r.r8 = a[4], r.r9 = a[5];
+    setArguments(r, task.call.arguments);
     task.tracee.setRegisters(r);
   }
   if (task.redirect.active &&
@@ -627,9 +625,7 @@ void Recording::onShim(Task& task) {
   }
   task.tracee.skipCall(0);
   task.position = {task.entry.instruction, task.entry.stack, 0};
-  if (kind == AIRR_NOTE_YIELD) {
-    if (contended(task)) return giveUpTurn(task);
-  }
+  if (kind == AIRR_NOTE_YIELD && contended(task)) return giveUpTurn(task);
   endTurn(task);
 }
 

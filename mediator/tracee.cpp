@@ -412,9 +412,7 @@ int64_t Tracee::injectAt(Address at, uint64_t number, std::initializer_list<uint
   call.rip = at.value;
   call.rax = number;
   call.orig_rax = static_cast<uint64_t>(-1);  // leaves the call that the task may be in, unmade
-  unsigned long long* slots[] = {&call.rdi, &call.rsi, &call.rdx, &call.r10, &call.r8, &call.r9};
-  auto argument = arguments.begin();
-  for (auto* slot : slots) *slot = argument != arguments.end() ? *argument++ : 0;
+  setArguments(call, {arguments.begin(), arguments.size()});
   setRegisters(call);
 
   std::vector<int> postponed;
@@ -435,6 +433,11 @@ int64_t Tracee::injectAt(Address at, uint64_t number, std::initializer_list<uint
   setRegisters(restored);
   for (int signal : postponed) syscall(SYS_tkill, raw(tid_), signal);
   return result;
+}
+
+void setArguments(Registers& r, std::span<const uint64_t> arguments) {
+  unsigned long long* const slots[] = {&r.rdi, &r.rsi, &r.rdx, &r.r10, &r.r8, &r.r9};
+  for (size_t i = 0; i < std::size(slots); ++i) *slots[i] = i < arguments.size() ? arguments[i] : 0;
 }
 
 syscalls::Call callOf(const Registers& r) {

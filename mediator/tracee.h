@@ -177,6 +177,9 @@ class Tracee : public syscalls::MemoryAccess {
   bool pagesInUse_ = false;
 };
 
+// Where a call's arguments are; those that are not given are 0.
+void setArguments(Registers&, std::span<const uint64_t> arguments);
+
 // The architecture-independent call that a task makes at a seccomp stop.
 syscalls::Call callOf(const Registers&);
 

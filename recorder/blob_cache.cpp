@@ -166,14 +166,7 @@ std::optional<BlobCache::Original> BlobCache::findOriginal(const Digest& sha256)
 
 void BlobCache::keepPath(const Digest& sha256, const std::string& path) const {
   if (path.empty() || path.size() > PATH_MAX) return;
-  const std::string draft = "new." + std::to_string(::gettid()) + ".path";
-  const int directory = directory_.get();
-  ::unlinkat(directory, draft.c_str(), 0);
-  UniqueFd file = openOwn(directory, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  const Bytes text{reinterpret_cast<const uint8_t*>(path.data()), path.size()};
-  if (file && (!writeWhole(file.get(), {text}) ||
-               ::renameat(directory, draft.c_str(), directory, hex(sha256).c_str()) != 0))
-    ::unlinkat(directory, draft.c_str(), 0);
+  replaceFile(directory_.get(), hex(sha256), {{reinterpret_cast<const uint8_t*>(path.data()), path.size()}});
 }
 
 BlobCache::BlockTags::BlockTags(const BlobCache& cache, uint64_t nonce)

@@ -46,16 +46,8 @@ std::optional<std::vector<uint8_t>> FileNotes::find(const FileVersion& version) 
 
 void FileNotes::keep(const FileVersion& version, Bytes note) const {
   if (!directory_ || !version.isSettled() || note.size() > kMostBytes) return;
-  const std::string draft = "new." + std::to_string(::gettid()) + "." + subject_;
-  const int directory = directory_.get();
-  ::unlinkat(directory, draft.c_str(), 0);
-  UniqueFd file = openOwn(directory, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  if (!file) return;
   const Digest tag = tagOf(version, note);
-  const std::string name = version.cacheName() + "." + subject_;
-  if (!writeWhole(file.get(), {tag, note}) ||
-      ::renameat(directory, draft.c_str(), directory, name.c_str()) != 0)
-    ::unlinkat(directory, draft.c_str(), 0);
+  replaceFile(directory_.get(), version.cacheName() + "." + subject_, {tag, note});
 }
 
 }  // namespace airr

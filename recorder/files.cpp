@@ -28,6 +28,15 @@ bool writeWhole(int fd, std::initializer_list<std::span<const uint8_t>> parts) {
   return writeWhole(System::host(), fd, parts);
 }
 
+void replaceFile(int directory, const std::string& name, std::initializer_list<std::span<const uint8_t>> parts) {
+  const std::string draft = "new." + std::to_string(::gettid()) + ".small";
+  ::unlinkat(directory, draft.c_str(), 0);
+  const UniqueFd file = openOwn(directory, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (file && (!writeWhole(file.get(), parts) ||
+               ::renameat(directory, draft.c_str(), directory, name.c_str()) != 0))
+    ::unlinkat(directory, draft.c_str(), 0);
+}
+
 ssize_t readWhole(int fd, std::span<uint8_t> buffer, uint64_t offset) {
   size_t done = 0;
   while (done < buffer.size()) {

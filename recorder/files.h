@@ -28,6 +28,10 @@ inline UniqueFd openOwn(const std::string& path, int flags, mode_t mode = 0) {
 // Writes everything, whatever write(2) takes at a time. False on failure, with errno set.
 bool writeWhole(int fd, std::initializer_list<std::span<const uint8_t>> parts);
 
+// Puts a small file (0600) in the place of what the directory has by that name, whole or not at all. Other threads may
+// do the same.
+void replaceFile(int directory, const std::string& name, std::initializer_list<std::span<const uint8_t>> parts);
+
 // Reads until the buffer is full or the file ends; the number of bytes, or -1 with errno set.
 ssize_t readWhole(int fd, std::span<uint8_t> buffer, uint64_t offset);
 

@@ -1,7 +1,6 @@
 // Results of the calls that the mediator makes in a program's place run through all small numbers, 335 and 336 among
 // them. These are calls of which seccomp is not asked (uretprobe and uprobe, Linux 6.14 and 6.18): as the number of the
 // next call, they ended in SIGILL, and replay of a program with some 300 shared mappings said "Operation not permitted".
-#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "check.h"
