@@ -168,17 +168,17 @@ TEST_F(BlobStoreTest, TornOrPoisonedCacheIsReplaced) {
     store_->addFile(open("file").get());
     EXPECT_EQ(drain(), Contents{bytes});
   };
+  struct stat status;
+  ASSERT_EQ(::stat(path("file").c_str(), &status), 0);
+  const FileVersion version = FileVersion::of(status);
   auto isCached = [&] {
     const BlobCache cache(sessionKey().cache);
-    struct stat status;
-    EXPECT_EQ(::stat(path("file").c_str(), &status), 0);
-    const auto entry = cache.find(FileVersion::of(status));
+    const auto entry = cache.find(version);
     return entry && readCached(cache, *entry);
   };
   record();
   EXPECT_TRUE(isCached());
-  std::filesystem::directory_iterator cached(path("cache"));
-  const std::string name = cached->path();
+  const std::string name = path("cache") + "/" + version.cacheName();
   const ByteVector whole = readFile(name);
   ByteVector poisoned = whole;
   poisoned[whole.size() / 2] ^= 1;
