@@ -150,10 +150,24 @@ void copyRootAttributes(int from, const std::string& to) {
     throw systemError("cannot prepare '" + to + "'");
 }
 
+// By the clock of file times, which ticks every few milliseconds, once it has passed this moment. Before, a file that
+// was changed just now can have a later time: those times are exact where somebody looks (Linux 6.13, multigrain).
+int64_t nextTick() {
+  const auto read = [](clockid_t clock) {
+    timespec now{};
+    syscall(SYS_clock_gettime, clock, &now);
+    return now.tv_sec * 1'000'000'000ll + now.tv_nsec;
+  };
+  const int64_t now = read(CLOCK_REALTIME);
+  for (;;) {
+    if (const int64_t tick = read(CLOCK_REALTIME_COARSE); tick > now) return tick;
+    constexpr timespec kPart{0, 300'000};
+    nanosleep(&kPart, nullptr);
+  }
+}
+
 Record dated(Record record, std::vector<std::string> trees) {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME_COARSE, &now);  // the clock of file times, which the vDSO reads
-  record.began = now.tv_sec * 1'000'000'000ll + now.tv_nsec;
+  record.began = nextTick();
   record.trees = std::move(trees);
   checkTrees(record);
   return record;
