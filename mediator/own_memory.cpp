@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 
@@ -21,7 +23,30 @@ constexpr uint64_t kMoreThanIsLeft = 512 << 10;  // of the heap so far
 
 uint64_t addressOf(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
 
+// The best of a few first touches counts: others may be interrupted.
+bool faultsAreDear() {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto kDear = std::chrono::microseconds(4);
+  constexpr size_t kTouches = 4;
+  void* const pages = mmap(nullptr, kTouches * kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return false;
+  auto best = Clock::duration::max();
+  for (size_t i = 0; i < kTouches; ++i) {
+    const auto began = Clock::now();
+    static_cast<volatile uint8_t*>(pages)[i * kPageSize] = 1;
+    best = std::min(best, Clock::now() - began);
+  }
+  munmap(pages, kTouches * kPageSize);
+  return best > kDear;
+}
+
 }  // namespace
+
+void saveFaults() {
+  if (!faultsAreDear()) return;
+  useHugePages();
+  mapWholeProgram();
+}
 
 void useHugePages() {
   mallopt(M_ARENA_MAX, 1);

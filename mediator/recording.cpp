@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -45,6 +47,8 @@ constexpr long kTickNanoseconds = 5'000'000;
 
 // Without links, as far as it exists.
 std::string realPath(const std::string& path) {
+  char whole[PATH_MAX];
+  if (::realpath(path.c_str(), whole) != nullptr) return whole;
   std::error_code error;
   const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
   return error ? path : real.native();

@@ -73,15 +73,17 @@ uint8_t slotFor(const uint8_t* message, size_t words) {
 }  // namespace
 
 void EventReferences::reset() {
-  slots_.fill({});
+  for (const auto& slot : slots_)
+    if (slot) slot->fill(0);
   task_ = time_ = 0;
 }
 
 EventReferences::Slot& EventReferences::referenceOf(uint8_t number) {
-  Slot& slot = slots_[number];
-  slot[kTaskAt] = task_;
-  slot[kTimeAt] = time_;
-  return slot;
+  std::unique_ptr<Slot>& slot = slots_[number];
+  if (!slot) slot = std::make_unique<Slot>();
+  (*slot)[kTaskAt] = task_;
+  (*slot)[kTimeAt] = time_;
+  return *slot;
 }
 
 void EventReferences::keep(Slot& slot, const uint8_t* message, size_t words) {

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -33,7 +34,7 @@ class EventReferences {
   void reset();
 
  private:
-  std::array<Slot, 256> slots_{};
+  std::array<std::unique_ptr<Slot>, 256> slots_;  // zeros where there is none yet
   uint64_t task_ = 0, time_ = 0;  // of the message before
 };
 

@@ -180,8 +180,7 @@ Command addRecord(CLI::App& app, const std::vector<std::string>& program) {
       "Everything after -- is the program's own. Its exit status is passed through; airr's own\n"
       "failures are 125, 126 (cannot be executed) and 127 (not found).");
   return [options, program] {
-    useHugePages();
-    mapWholeProgram();
+    saveFaults();
     if (program.empty()) {
       throw Error(ExitCode::kFailure, "record: no program was given",
                   "Put it after --, as in: airr record -o trace.cap -- ls -l");

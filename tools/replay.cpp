@@ -24,8 +24,7 @@ Command addReplay(CLI::App& app) {
       "Exits with the recorded status, or 120 at the first divergence; docs/exit-codes.md lists\n"
       "the others.");
   return [options] {
-    useHugePages();
-    mapWholeProgram();
+    saveFaults();
     return replay(*options);
   };
 }
