@@ -198,6 +198,12 @@ bool isGateCall(uint64_t number) {
     case SYS_geteuid:
     case SYS_getgid:
     case SYS_getegid:
+    case SYS_getppid:
+    case SYS_getpgrp:
+    case SYS_dup2:
+    case SYS_dup3:
+    case SYS_epoll_ctl:
+    case SYS_madvise:
       return true;
     default:
       return false;
@@ -240,8 +246,8 @@ std::optional<unsigned> gateOutput(uint64_t number) {
   }
 }
 
-std::optional<unsigned> gateInput(uint64_t number) {
-  switch (number) {
+std::optional<unsigned> gateInput(const syscalls::Call& call) {
+  switch (call.number) {
     case SYS_stat:
     case SYS_lstat:
     case SYS_access:
@@ -257,6 +263,10 @@ std::optional<unsigned> gateInput(uint64_t number) {
     case SYS_rt_sigaction:
     case SYS_rt_sigprocmask:
       return 1;
+    case SYS_epoll_ctl:
+      return 3;
+    case SYS_fcntl:
+      return static_cast<uint32_t>(call.arguments[1]) == F_SETLK ? std::optional<unsigned>(2) : std::nullopt;
     default:
       return std::nullopt;
   }

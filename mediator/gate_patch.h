@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mediator/call_sites.h"
+#include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
 #include "recorder/gate/gate.h"
 #include "schema/types.h"
@@ -66,6 +67,6 @@ inline bool passesName(uint64_t number) { return isGateLookup(number) || isGateO
 // Which argument of such a call points to memory that it writes; nothing: none does.
 std::optional<unsigned> gateOutput(uint64_t number);
 // The same for memory that it reads.
-std::optional<unsigned> gateInput(uint64_t number);
+std::optional<unsigned> gateInput(const syscalls::Call&);
 
 }  // namespace airr

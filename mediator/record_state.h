@@ -93,14 +93,20 @@ struct SiteState {
     const std::vector<CallSite>* sites = nullptr;
   };
   std::map<uint64_t, Program> programs;
+  // What gives way to a jump into the gate: up to and with the `syscall`; where the long jump stands, if elsewhere.
+  struct Bytes {
+    std::vector<uint8_t> former, padding;
+  };
   // Sites that jump into the gate, by the address of the `syscall` that was there.
   struct Patch {
     uint64_t jump = 0;
-    std::vector<uint8_t> former, padding;  // bytes up to and with the `syscall`; at `jump`
+    Bytes bytes;
   };
   std::map<uint64_t, Patch> patches;
   uint32_t trampolines = 0;                       // in use
   std::unordered_map<uint64_t, uint8_t> siteUses;  // by the address behind the `syscall`
+  bool isForked = false;                           // others began as copies of it
+  uint64_t usesSeen = 0;                           // of Recording::usedSites_
   std::set<uint64_t> unpatchable;                 // the same; or patched already
   bool logsCalls = false;                         // something was patched
   bool callsAllowed = false;                      // the gate may make calls

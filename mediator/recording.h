@@ -75,6 +75,7 @@ class Recording {
   void writeReadings(Task&, uint32_t from, uint32_t to);
   bool noteGateCall(Task&, const airr_gate_entry&, std::span<const uint8_t> in, std::span<const uint8_t> out);
   void armGate(Task&, bool armed);
+  void limitReadings(Task&);
   void allowGateCalls(Task&, bool allowed);
   void allowInGate(Task&, uint32_t what, bool allowed);
   bool isAlone(const Task&) const;
@@ -104,8 +105,9 @@ class Recording {
   void noteGateCounter(Task&, uint64_t value);
   void patchSite(Task&);
   bool leadSite(Task&, const CallSite&, uint64_t start, uint64_t end, uint64_t instruction,
-                std::vector<PatchedBytes>&);
-  void leadUsedSites(Task&, uint64_t start);
+                const SiteState::Bytes& there, std::vector<PatchedBytes>&);
+  void leadUsedSites(Task&, uint64_t start, bool fresh);
+  void leadForChildren(Task&);
   void writePatch(Task&, const std::vector<PatchedBytes>&);
   void noteEnded(Task&, int64_t result);
   void unpatchChanged(Task&);
@@ -140,6 +142,7 @@ class Recording {
   void fillOutputs(Task&, schema::Syscall::Builder, int64_t result);
   void fillWrite(Tracee&, schema::MemoryWrite::Builder, const Region&);
   void noteBefore(Task&, int64_t result);
+  void noteLimit(uint64_t resource);
   void noteResult(Task&, schema::Syscall::Builder, int64_t result);
   void recordFormerContent(Task&, schema::Syscall::Builder, int64_t result);
   static int64_t filePosition(Tid, int fd);
@@ -210,6 +213,7 @@ class Recording {
   bool answerLookup(Task&);
   bool answerFile(Task&);
   bool answerRead(Task&);
+  bool answerWrite(Task&);
   bool answerClose(Task&);
   bool answerStatx(Task&, int fd, uint64_t extraFlags);
   bool answerOpen(Task&, int dirfd, uint64_t path, uint64_t flags);
@@ -305,8 +309,10 @@ class Recording {
   // mapped them since the first use.
   struct SiteUse {
     uint32_t uses = 0, processes = 0;
+    SiteState::Bytes bytes;  // as they are in the file
   };
   std::map<const std::vector<CallSite>*, std::map<const CallSite*, SiteUse>> siteUses_;
+  uint64_t usedSites_ = 0;  // of those, that are used often enough to be led where they are mapped
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
   GatePowers gatePowers_;
@@ -325,6 +331,7 @@ class Recording {
   // Whether what mprotect, munmap and the like will answer is known before. Not with limits on the
   // address space, or where memory is locked, sealed or of huge pages.
   bool predictMappings_ = true;
+  bool fileSizesVary_ = false;  // RLIMIT_FSIZE may be another than the mediator's
   std::unique_ptr<Launcher> launcher_;
   int launchPipe_ = -1;
   SteadyTime began_;

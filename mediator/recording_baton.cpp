@@ -61,7 +61,10 @@ void Recording::makeReady(Task& task, Continuation continuation) {
   }
   task.state = TaskState::kReady;
   domain.ready.push_back(&task);
-  if (Task* holder = domain.holder) offerBaton(*holder);
+  if (Task* holder = domain.holder) {
+    limitReadings(*holder);
+    offerBaton(*holder);
+  }
 }
 
 bool Recording::contended(const Task& task) const { return !task.space->domain->ready.empty(); }
@@ -161,6 +164,7 @@ void Recording::schedule() {
       changed = true;
       try {
         askForYield(*next, false);
+        limitReadings(*next);
         grant(*next);
       } catch (const TraceeGone& gone) {
         // Killed while it waited; its end is reported next and frees the baton.

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,6 +61,19 @@ std::string givenAddress(Tracee& tracee, const syscalls::Call& call) {
   uint8_t address[sizeof(sockaddr_storage)];
   if (at == 0 || size > sizeof address || !tracee.read({at}, address, size)) return {};
   return describeAddress(address, size);
+}
+
+// Advice that sets a mark of the mapping alone: what is done with the mapping later succeeds as without it.
+bool marksMapping(uint64_t advice) {
+  switch (advice) {
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP: return true;
+    default: return false;
+  }
 }
 
 // Calls by which the world outside changes or is reached: on record before they run.
@@ -350,6 +364,15 @@ void Recording::fillWrite(Tracee& tracee, schema::MemoryWrite::Builder write, co
   range.setLength(region.length);
 }
 
+// A limit of some process of the session has changed.
+void Recording::noteLimit(uint64_t resource) {
+  if (static_cast<uint32_t>(resource) == RLIMIT_FSIZE) {
+    fileSizesVary_ = true;
+  } else {
+    predictMappings_ = false;
+  }
+}
+
 // What the mediator must know about a call that succeeded, and events that go before the call's.
 void Recording::noteBefore(Task& task, int64_t result) {
   const uint64_t* a = task.call.arguments;
@@ -394,15 +417,21 @@ void Recording::noteBefore(Task& task, int64_t result) {
       if (task.call.number == SYS_mmap) shareMapping(task, static_cast<uint64_t>(result));
       break;
     case SYS_madvise:
+      if (marksMapping(a[2])) {
+        ++task.space->mapOperations;
+      } else {
+        predictMappings_ = false;
+      }
+      break;
     case SYS_mlock:
     case SYS_mlock2:
     case SYS_mlockall:
-    case SYS_setrlimit:
     case kMseal:
       predictMappings_ = false;
       break;
+    case SYS_setrlimit: noteLimit(a[0]); break;
     case SYS_prlimit64:
-      if (a[2] != 0) predictMappings_ = false;
+      if (a[2] != 0) noteLimit(a[1]);
       break;
     default: break;
   }

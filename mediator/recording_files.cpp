@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -104,6 +105,9 @@ void Recording::forgetClosedFiles(Task& task) {
       files.forgetRange(static_cast<unsigned>(a[0]), static_cast<unsigned>(a[1]));
       forgetGateFiles(task, static_cast<uint32_t>(a[0]), static_cast<uint32_t>(a[1]));
       break;
+    case SYS_fcntl:
+      if (static_cast<uint32_t>(a[1]) != F_OFD_SETLK && static_cast<uint32_t>(a[1]) != F_OFD_SETLKW) break;
+      [[fallthrough]];
     case SYS_flock:  // its lock must end with the process's own descriptors
       files.forgetAll();
       noteGateFile(task, static_cast<int>(a[0]), AIRR_GATE_FILE_STOP, true);
@@ -133,6 +137,7 @@ bool Recording::answerFile(Task& task) {
     case SYS_read:
     case SYS_pread64:
     case SYS_getdents64: return answerRead(task);
+    case SYS_write: return answerWrite(task);
     case SYS_close: return answerClose(task);
     case SYS_lseek:
     case SYS_fstat: break;
@@ -231,6 +236,33 @@ bool Recording::answerRead(Task& task) {
     }
     default: return false;
   }
+}
+
+// A write that cannot wait, and that is the same whoever makes it: of a little to a file, or to a pipe that has room.
+// Where it fails the task makes it, and gets the signal that may go with the error.
+bool Recording::answerWrite(Task& task) {
+  constexpr uint64_t kMost = PIPE_BUF;  // so much goes into a pipe whole or not at all (pipe(7))
+  const uint64_t* a = task.call.arguments;
+  const auto fd = static_cast<int>(a[0]);
+  Process& process = *task.process;
+  if (a[2] - 1 >= kMost || !process.plain || process.sharesFiles || fileSizesVary_ || !sharedObjects_.empty())
+    return false;
+  const bool wasKnown = process.files.known(fd) != nullptr;
+  const OpenFile* file = openFile(task, fd);
+  if (file == nullptr || (file->kind != Kind::kRegular && file->kind != Kind::kPipe)) return false;
+  const bool pipe = file->kind == Kind::kPipe;
+  const UniqueFd borrowed = pipe ? process.files.borrow(process.pid, fd) : UniqueFd();
+  const auto write = [&]() -> ssize_t {
+    task.stream = standardStream(task, fd);
+    if (task.stream != 0 && streams_[oneStream_ ? 0 : task.stream - 1].writer != nullptr) return -1;
+    bytes_.resize(a[2]);
+    if (!task.tracee.read({a[1]}, bytes_.data(), a[2])) return -1;
+    iovec piece{bytes_.data(), bytes_.size()};
+    return pwritev2(pipe ? borrowed.get() : file->fd.get(), &piece, 1, -1, pipe ? RWF_NOWAIT : 0);
+  };
+  const ssize_t written = write();
+  if (!wasKnown && !pipe) process.files.forget(fd);  // no duplicate stays of what is written (standardStream)
+  return written >= 0 && answerWith(task, written);
 }
 
 // Nothing is left to fail but for file systems that write back on close (close(2), NOTES).

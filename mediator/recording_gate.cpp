@@ -25,7 +25,7 @@ using schema::Syscall;
 // Stops without a clock reading after which the gate stops logging them.
 constexpr uint32_t kGateIdleStops = 16;
 // Calls of a site before it is patched, which costs about as much as a call that stops.
-constexpr uint8_t kPatience = 6;
+constexpr uint8_t kPatience = 2;
 constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
 
@@ -59,6 +59,17 @@ std::vector<CallSite> decodeCallSites(const std::vector<uint8_t>& note) {
   return sites;
 }
 
+// Nothing, if they cannot be read.
+SiteState::Bytes bytesAt(Tracee& tracee, const CallSite& site, uint64_t instruction) {
+  SiteState::Bytes bytes;
+  bytes.former.resize(site.before + kSiteLength);
+  if (site.padding != 0) bytes.padding.resize(CallSite::kJump);
+  if (!tracee.read({instruction - site.before}, bytes.former.data(), bytes.former.size()) ||
+      (site.padding != 0 && !tracee.read({jumpOf(site, instruction)}, bytes.padding.data(), bytes.padding.size())))
+    return {};
+  return bytes;
+}
+
 }  // namespace
 
 // Writes what the gate logged since the last stop, and empties the log. Order: a call's entry says
@@ -84,7 +95,7 @@ void Recording::drainGate(Task& task, bool toLastCall) {
   }
   if (!toLastCall) writeReadings(task, written, readings);
   data.position = data.log_used = 0;
-  data.limit = space.gateArmed ? AIRR_GATE_CLOCKS : 0;
+  limitReadings(task);
 }
 
 void Recording::writeReadings(Task& task, uint32_t from, uint32_t to) {
@@ -136,7 +147,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
   if (task.model == nullptr) return false;
   task.call.number = entry.number;
   std::copy(std::begin(entry.arguments), std::end(entry.arguments), task.call.arguments);
-  const auto inAt = gateInput(entry.number), outAt = gateOutput(entry.number);
+  const auto inAt = gateInput(task.call), outAt = gateOutput(entry.number);
   if ((!inAt && !in.empty()) || (!outAt && !out.empty())) return false;
   uint8_t opened = 0;  // what the gate knows of it
   std::string path;
@@ -181,6 +192,9 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
     case SYS_munmap:
       noteMappingCall(task, entry.result);
       break;
+    case SYS_madvise:
+      ++task.space->mapOperations;
+      break;
     case SYS_open:
     case SYS_openat:
       noteGateFile(task, static_cast<int>(entry.result), opened, false);
@@ -192,6 +206,10 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
     case SYS_fcntl:
       if (const auto what = static_cast<int>(a[1]); what == F_DUPFD || what == F_DUPFD_CLOEXEC)
         noteGateDuplicate(task, static_cast<int>(a[0]), static_cast<int>(entry.result));
+      break;
+    case SYS_dup2:
+    case SYS_dup3:
+      if (a[0] != a[1]) noteGateDuplicate(task, static_cast<int>(a[0]), static_cast<int>(entry.result));
       break;
     case SYS_set_tid_address:
       task.clearChildTid = a[0];
@@ -238,7 +256,7 @@ bool Recording::gateMakes(uint64_t number) const {
 std::string Recording::gateLookedUp(Task& task, std::span<const uint8_t> text) {
   const std::string name(reinterpret_cast<const char*>(text.data()), text.size() - 1);
   int directory = AT_FDCWD;
-  if (*gateInput(task.call.number) == 1) directory = static_cast<int>(task.call.arguments[0]);
+  if (*gateInput(task.call) == 1) directory = static_cast<int>(task.call.arguments[0]);
   if (name[0] == '/' || directory == AT_FDCWD) return resolvePath(task, directory, name);
   const auto known = task.process->gateDirectories.find(directory);
   if (known == task.process->gateDirectories.end()) return name;
@@ -293,9 +311,23 @@ bool Recording::standsAtPosition(Task& task) {
 // While disarmed the gate makes ordinary calls. Replay needs no word of this: it supplies exactly
 // the readings that were logged, and none makes the gate call.
 void Recording::armGate(Task& task, bool armed) {
-  task.space->gate->data().limit = armed ? AIRR_GATE_CLOCKS : 0;
   task.space->gateArmed = armed;
   task.space->gateIdle = 0;
+  limitReadings(task);
+}
+
+// Of the holder. While others wait, it may wait for one of them and watch the clock: it is to come to a call soon.
+void Recording::limitReadings(Task& task) {
+  constexpr uint32_t kFew = 100;
+  const AddressSpace& space = *task.space;
+  if (!space.gate) return;
+  airr_gate_data& data = space.gate->data();
+  uint32_t limit = space.gateArmed ? AIRR_GATE_CLOCKS : 0;
+  if (contended(task)) {
+    const uint32_t taken = std::min<uint32_t>(GateMemory::load(data.position), AIRR_GATE_CLOCKS);
+    limit = std::min(limit, taken + kFew);
+  }
+  data.limit = limit;
 }
 
 // Inside the gate, or in what the gate has called.
@@ -454,7 +486,7 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
   }
   if (!patch.empty()) writePatch(task, patch);
   if (space.sites.trampolines != 0) startGateCalls(task);
-  for (const ImageFile& file : files) leadUsedSites(task, file.start);
+  for (const ImageFile& file : files) leadUsedSites(task, file.start, true);
 }
 
 void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,
@@ -482,44 +514,41 @@ void Recording::patchSite(Task& task) {
   const auto site = std::lower_bound(sites->begin(), sites->end(), inFile,
                                      [](const CallSite& s, uint64_t at) { return s.offset < at; });
   if (site == sites->end() || site->offset != inFile) return refuse();
-  ++siteUses_[sites][&*site].uses;
+  if (++siteUses_[sites][&*site].uses == kPatience) ++usedSites_;
   if (++space.sites.siteUses[behind] < kPatience) return;
   for (const auto& [tid, other] : tasks_)
     if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
         other->state != TaskState::kRunning)
       return;
   std::vector<PatchedBytes> patch;
-  if (!leadSite(task, *site, program->first, end, instruction, patch)) return refuse();
+  if (!leadSite(task, *site, program->first, end, instruction, bytesAt(task.tracee, *site, instruction), patch))
+    return refuse();
   writePatch(task, patch);
   startGateCalls(task);
 }
 
 // Adds what leads a site into the gate, in a program that is mapped from `start` to `end`; false if nothing can.
 bool Recording::leadSite(Task& task, const CallSite& site, uint64_t start, uint64_t end, uint64_t instruction,
-                         std::vector<PatchedBytes>& patch) {
+                         const SiteState::Bytes& there, std::vector<PatchedBytes>& patch) {
   SiteState& state = task.space->sites;
   const uint64_t jump = jumpOf(site, instruction);
   if (state.trampolines == AIRR_GATE_TRAMPOLINE_COUNT || instruction - site.before < start || jump < start ||
       jump + CallSite::kJump > end)
     return false;
-  std::vector<uint8_t> former(site.before + kSiteLength);
-  if (!task.tracee.read({instruction - site.before}, former.data(), former.size()) ||
-      former[site.before] != 0x0f || former[site.before + 1] != 0x05)
+  if (there.former.size() != site.before + kSiteLength || there.former[site.before] != 0x0f ||
+      there.former[site.before + 1] != 0x05)
     return false;
-  std::vector<uint8_t> padding(CallSite::kJump);
-  if (site.padding != 0 && !task.tracee.read({jump}, padding.data(), padding.size())) return false;
-  for (PatchedBytes& piece : patchOf(site, instruction, state.trampolines++, {former.data(), site.before}))
+  for (PatchedBytes& piece : patchOf(site, instruction, state.trampolines++, {there.former.data(), site.before}))
     patch.push_back(std::move(piece));
-  state.patches[instruction] = {jump, std::move(former),
-                                site.padding != 0 ? std::move(padding) : std::vector<uint8_t>()};
+  state.patches[instruction] = {jump, there};
   state.unpatchable.insert(instruction + kSiteLength);  // a second time
   notePatched(*task.space, site, instruction);
   return true;
 }
 
-// In a program file that has just been mapped at `start`, the sites that earlier processes used, at least one in
-// two of those that could: there each use would be a stop.
-void Recording::leadUsedSites(Task& task, uint64_t start) {
+// In a program file that is mapped at `start`, the sites that earlier processes used, at least one in two of those
+// that could: there each use would be a stop. `fresh`: it has just been mapped, in one process more.
+void Recording::leadUsedSites(Task& task, uint64_t start, bool fresh) {
   const auto program = task.space->sites.programs.find(start);
   if (program == task.space->sites.programs.end() || !task.stash.empty() || !isAlone(task)) return;
   const auto& [end, offset, sites] = program->second;
@@ -530,9 +559,14 @@ void Recording::leadUsedSites(Task& task, uint64_t start) {
     if (site->offset < offset || site->offset - offset + kSiteLength + site->behind > end - start) continue;
     const uint64_t instruction = start + (site->offset - offset);
     if (use.uses < kPatience || use.uses < use.processes / 2 ||
-        task.space->sites.unpatchable.contains(instruction + kSiteLength) ||
-        !leadSite(task, *site, start, end, instruction, patch))
-      ++use.processes;
+        task.space->sites.unpatchable.contains(instruction + kSiteLength)) {
+      use.processes += fresh;
+      continue;
+    }
+    // Nobody has changed a fresh mapping, so it has what another had.
+    if (fresh && use.bytes.former.empty()) use.bytes = bytesAt(task.tracee, *site, instruction);
+    const SiteState::Bytes there = fresh ? use.bytes : bytesAt(task.tracee, *site, instruction);
+    if (!leadSite(task, *site, start, end, instruction, there, patch)) use.processes += fresh;
   }
   if (patch.empty()) return;
   writePatch(task, patch);
@@ -569,8 +603,17 @@ void Recording::noteEnded(Task& task, int64_t result) {
   } else {
     patchSite(task);
     if (task.call.number == SYS_mmap && result > 0 && (task.call.arguments[2] & PROT_EXEC) != 0)
-      leadUsedSites(task, static_cast<uint64_t>(result));
+      leadUsedSites(task, static_cast<uint64_t>(result), true);
+    leadForChildren(task);
   }
+}
+
+// What its children have used by now, the next ones are to find led: they begin as copies.
+void Recording::leadForChildren(Task& task) {
+  SiteState& sites = task.space->sites;
+  if (!sites.isForked || sites.usesSeen == usedSites_ || task.process->liveTasks != 1) return;
+  sites.usesSeen = usedSites_;
+  for (const auto& [start, program] : sites.programs) leadUsedSites(task, start, false);
 }
 
 // A call is about to change mappings.
@@ -618,8 +661,8 @@ void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
       ++at;
       continue;
     }
-    former.push_back({instruction + kSiteLength - patched.former.size(), patched.former});
-    if (!patched.padding.empty()) former.push_back({patched.jump, patched.padding});
+    former.push_back({instruction + kSiteLength - patched.bytes.former.size(), patched.bytes.former});
+    if (!patched.bytes.padding.empty()) former.push_back({patched.jump, patched.bytes.padding});
     at = space.sites.patches.erase(at);
   }
   if (!former.empty()) writePatch(task, former);

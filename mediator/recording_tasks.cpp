@@ -204,6 +204,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
     joinSpace(child, task.space);
     if ((request.flags & CLONE_THREAD) == 0) allowInGate(task, AIRR_GATE_MAY_USE_FILES, false);
   } else {
+    task.space->sites.isForked = true;
     auto space = std::make_shared<AddressSpace>();
     space->trapSites = task.space->trapSites;
     space->yieldAsked = task.space->yieldAsked;

@@ -114,7 +114,7 @@ void passGate(Program& program, GatePowers powers) {
                           SYS_fstat, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_getpid, SYS_gettid,
                           SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_brk,
                           SYS_set_tid_address, SYS_set_robust_list, SYS_getitimer, SYS_getrusage,
-                          SYS_rt_sigpending, SYS_getcwd}) {
+                          SYS_rt_sigpending, SYS_getcwd, SYS_getppid, SYS_getpgrp, SYS_epoll_ctl}) {
     jump(calls, BPF_JEQ, number, 0, 1);
     give(calls, SECCOMP_RET_ALLOW);
   }
@@ -128,8 +128,10 @@ void passGate(Program& program, GatePowers powers) {
   // The tree's own descriptor stays what it is.
   static_assert(AIRR_GATE_TREE_FD == 1024);
   const ArgumentTest belowTree{0, ~uint32_t{AIRR_GATE_TREE_FD - 1}, 0, {}};
+  const ArgumentTest copyBelowTree{1, ~uint32_t{AIRR_GATE_TREE_FD - 1}, 0, {}};
   decideWhen(calls, {SYS_close, {belowTree}}, SECCOMP_RET_ALLOW);
-  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC}}, belowTree}},
+  for (uint16_t number : {SYS_dup2, SYS_dup3}) decideWhen(calls, {number, {belowTree, copyBelowTree}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC, F_SETLK}}, belowTree}},
              SECCOMP_RET_ALLOW);
   if (powers.opensInTree) {
     constexpr uint32_t kWays = (AIRR_GATE_HOW_COUNT - 1) * AIRR_GATE_HOW_STRIDE;
@@ -153,6 +155,8 @@ void passGate(Program& program, GatePowers powers) {
              SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_mprotect, {notExecutable, aboveGate}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_munmap, {aboveGate}}, SECCOMP_RET_ALLOW);
+  const ArgumentTest mark{2, 0, 0, {MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP}};
+  decideWhen(calls, {SYS_madvise, {mark, aboveGate}}, SECCOMP_RET_ALLOW);
   decideAt(program, AIRR_GATE_SYSCALL + 2, calls);
 }
 

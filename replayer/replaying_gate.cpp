@@ -16,16 +16,17 @@ namespace {
 
 // Of the calls that read memory, the gate itself compares the names of lookups; the others stop, so
 // that what they read is compared. Those that change mappings or registers stop, since the replayer makes them.
-bool isTakenFromLog(uint64_t number) {
-  switch (number) {
+bool isTakenFromLog(const syscalls::Call& call) {
+  switch (call.number) {
     case SYS_mmap:
     case SYS_mprotect:
     case SYS_munmap:
+    case SYS_madvise:
     case SYS_brk:
     case SYS_arch_prctl:
       return false;
     default:
-      return !gateInput(number) || passesName(number);
+      return !gateInput(call) || passesName(call.number);
   }
 }
 
@@ -34,13 +35,17 @@ bool isTakenFromLog(uint64_t number) {
 // Keeps a call for the log. False: it has to be run to as any other.
 bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   const uint64_t number = event.getNumber();
-  if (event.getHandling() != schema::Syscall::Handling::GATE || !isTakenFromLog(number)) return false;
+  if (event.getHandling() != schema::Syscall::Handling::GATE) return false;
+  syscalls::Call call;
+  call.number = number;
+  const auto arguments = event.getArguments();
+  for (unsigned i = 0; i < arguments.size() && i < 6; ++i) call.arguments[i] = arguments[i];
+  if (!isTakenFromLog(call)) return false;
   const auto writes = event.getWrites();
   airr_gate_entry entry{};
   entry.number = static_cast<uint32_t>(number);
   entry.result = event.getResult();
-  const auto arguments = event.getArguments();
-  for (unsigned i = 0; i < arguments.size() && i < 6; ++i) entry.arguments[i] = arguments[i];
+  std::copy(std::begin(call.arguments), std::end(call.arguments), entry.arguments);
   std::string_view in;
   if (passesName(number)) {
     const auto name = passedName(event);
@@ -176,7 +181,7 @@ void Replaying::settle(Task& task) {
     diverge(task, expected, describe(came, task), last.event);
   std::vector<uint8_t> itsName(name.size());
   if (!name.empty() &&
-      (!task.tracee.read({entry.arguments[*gateInput(entry.number)]}, itsName.data(), itsName.size()) || itsName != name))
+      (!task.tracee.read({entry.arguments[*gateInput(task.call)]}, itsName.data(), itsName.size()) || itsName != name))
     diverge(task, expected, describe(came, task), last.event);
   if (const auto to = gateOutput(entry.number); to && !out.empty())
     if (!task.tracee.write({entry.arguments[*to]}, out.data(), out.size()))

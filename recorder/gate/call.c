@@ -23,6 +23,8 @@ enum {
   kIoctl = 16,
   kPread = 17,
   kAccess = 21,
+  kMadvise = 28,
+  kDup2 = 33,
   kGetitimer = 36,
   kSigpending = 127,
   kGetpid = 39,
@@ -34,16 +36,20 @@ enum {
   kGetgid = 104,
   kGeteuid = 107,
   kGetegid = 108,
+  kGetppid = 110,
+  kGetpgrp = 111,
   kArchPrctl = 158,
   kGettid = 186,
   kFutex = 202,
   kGetdents = 217,
   kSetTidAddress = 218,
+  kEpollCtl = 233,
   kOpenat = 257,
   kNewfstatat = 262,
   kReadlinkat = 267,
   kFaccessat = 269,
   kSetRobustList = 273,
+  kDup3 = 292,
   kPrlimit = 302,
   kGetrandom = 318,
   kStatx = 332,
@@ -57,6 +63,7 @@ enum {
   kGetFd = 1,
   kSetFd = 2,
   kGetFl = 3,
+  kSetLock = 6,
   kOpenFlags = 0xb8900,  // those of gate_hows
   kDupFdCloseOnExec = 1030,
   kTcgets = 0x5401,
@@ -82,6 +89,7 @@ enum {
   kPlainMapping = 0x24022,  // and MAP_NORESERVE, MAP_STACK
   kSetFs = 0x1002,
   kNotThere = 2,     // ENOENT
+  kBadFile = 9,      // EBADF
   kNoAccess = 13,    // EACCES
   kBadAddress = 14,  // EFAULT
   kNoDirectory = 20, // ENOTDIR
@@ -89,6 +97,9 @@ enum {
   kNoSuchCall = 38,  // ENOSYS
   kManyLinks = 40,   // ELOOP
   kRobustHead = 24,
+  kLockSize = 32,
+  kEpollSize = 12,
+  kEpollDelete = 2,
   kLimitSize = 16,
   kMostRandom = 256,
 };
@@ -132,7 +143,18 @@ static int is_its_own(uint64_t fd) { return (uint32_t)fd != AIRR_GATE_TREE_FD; }
 
 static int duplicates(const struct call* call) {
   const uint32_t what = (uint32_t)call->argument[1];
-  return call->number == kFcntl && (what == kDupFd || what == kDupFdCloseOnExec);
+  return call->number == kDup2 || call->number == kDup3 ||
+         (call->number == kFcntl && (what == kDupFd || what == kDupFdCloseOnExec));
+}
+
+// Advice that sets a mark of the mapping alone (madvise(2)): MADV_DONTFORK and MADV_DOFORK; MADV_HUGEPAGE,
+// MADV_NOHUGEPAGE, MADV_DONTDUMP and MADV_DODUMP.
+static int marks(uint64_t advice) { return advice < 64 && (1ull << advice & 0x3cc00) != 0; }
+
+// Whether the mediator lets a descriptor be closed here.
+static int may_close(const struct airr_gate_data* data, uint64_t fd) {
+  return (uint32_t)fd < AIRR_GATE_FILES && allowed(data, AIRR_GATE_MAY_USE_FILES) &&
+         (data->mode == AIRR_GATE_REPLAY || !known(data, fd, AIRR_GATE_FILE_STOP));
 }
 
 static int overlap(uint64_t a, uint64_t b, uint64_t size) {
@@ -197,8 +219,12 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       return 1;
     case kClose:
       shape->arguments = 1;
-      return (uint32_t)a[0] < AIRR_GATE_FILES && allowed(data, AIRR_GATE_MAY_USE_FILES) &&
-             (data->mode == AIRR_GATE_REPLAY || !known(data, a[0], AIRR_GATE_FILE_STOP));
+      return may_close(data, a[0]);
+    case kDup2:
+      shape->arguments = 2;
+      return (uint32_t)a[0] < AIRR_GATE_FILES && may_close(data, a[1]);
+    case kDup3:
+      return (uint32_t)a[0] < AIRR_GATE_FILES && may_close(data, a[1]);
     case kOpen:
       return open_file(data, shape, (uint64_t)kHere, a[0], a[1]);
     case kOpenat:
@@ -266,11 +292,19 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
     case kFcntl:
       if ((uint32_t)a[0] >= AIRR_GATE_FILES) return 0;
       if (duplicates(call)) return allowed(data, AIRR_GATE_MAY_USE_FILES);
+      if ((uint32_t)a[1] == kSetLock) {
+        shape->in = a[2], shape->in_size = kLockSize;
+        return 1;
+      }
       return (uint32_t)a[1] == kGetFd || (uint32_t)a[1] == kSetFd || (uint32_t)a[1] == kGetFl;
     case kFutex:
       shape->arguments = 6;
       return ((uint32_t)a[1] == kFutexWake || (uint32_t)a[1] == (kFutexWake | kFutexPrivate)) &&
              allowed(data, AIRR_GATE_MAY_WAKE);
+    case kEpollCtl:
+      shape->arguments = 4;
+      shape->in = a[3], shape->in_size = a[3] ? kEpollSize : 0;
+      return (uint32_t)a[1] != kEpollDelete || a[3] == 0;  // else the kernel does not say whether it can be read
     case kGetitimer:
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kTimerSize;
@@ -291,6 +325,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
              (a[3] & ~(uint64_t)kPlainMapping) == 0;
     case kMprotect:
       return (data->may & AIRR_GATE_MAY_PROTECT) != 0 && (a[2] & ~(uint64_t)kReadWrite) == 0 && above_gate(a[0], a[1]);
+    case kMadvise:
+      return marks(a[2]) && above_gate(a[0], a[1]);
     case kMunmap:
       shape->arguments = 2;
       return above_gate(a[0], a[1]) && (a[0] >= data->patched_end || a[0] + a[1] <= data->patched_start);
@@ -323,6 +359,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
     case kGetgid:
     case kGeteuid:
     case kGetegid:
+    case kGetppid:
+    case kGetpgrp:
     case kGettid:
       shape->arguments = 0;
       return 1;
@@ -525,6 +563,8 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
         (shape->is_descriptor && in != 1))
       return 0;
   } else {
+    // Before it reads a lock, the kernel may find that there is nothing to lock (fs/fcntl.c).
+    if (call->number == kFcntl && shape->in_size != 0 && (result == -kBadFile || result == -kNoAccess)) return 0;
     in = result == -kBadAddress ? 0 : shape->in_size;
     copy(at, (const void*)shape->in, in);
   }

@@ -3,6 +3,8 @@
 #include <linux/futex.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -231,7 +233,7 @@ TEST_F(GateCall, WhatIsNotKnownIsMadeInTheOpen) {
   EXPECT_EQ(
       static_cast<int64_t>(run(code_, SYS_read, {fd, reinterpret_cast<uint64_t>(&byte), 1}).rax),
       -EAGAIN);
-  EXPECT_EQ(run(code_, SYS_getppid, {}).rax, static_cast<uint64_t>(getppid()));
+  EXPECT_EQ(run(code_, SYS_getsid, {0}).rax, static_cast<uint64_t>(getsid(0)));
   EXPECT_EQ(data->log_used, 0u);
   data->log_limit = 0;
   EXPECT_EQ(run(code_, SYS_getpid, {}).rax, static_cast<uint64_t>(getpid()));
@@ -269,6 +271,61 @@ TEST_F(GateCall, ReadsAndClosesWhatItKnows) {
   EXPECT_EQ(run(code_, SYS_close, {fd}).rax, 0u);
   EXPECT_EQ(data->files[fd], 0);
   EXPECT_EQ(fcntl(zero, F_GETFD), -1);
+}
+
+TEST_F(GateCall, DuplicatesLocksAndAdvisesInTheGate) {
+  patchPadded();
+  const auto logged = [this] { return std::exchange(data->log_used, 0u); };
+  const UniqueFd file(memfd_create("file", MFD_CLOEXEC)), other(memfd_create("other", MFD_CLOEXEC));
+  const auto fd = static_cast<uint64_t>(file.get()), copy = static_cast<uint64_t>(other.get());
+  data->files[fd] = AIRR_GATE_FILE_READ;
+  EXPECT_EQ(run(code_, SYS_dup2, {fd, copy}).rax, copy);
+  EXPECT_EQ(logged(), sizeof(airr_gate_entry));
+  EXPECT_EQ(data->files[copy], AIRR_GATE_FILE_READ);
+  data->files[fd] = 0;
+  EXPECT_EQ(run(code_, SYS_dup3, {fd, copy, O_CLOEXEC}).rax, copy);
+  EXPECT_EQ(logged(), sizeof(airr_gate_entry));
+  EXPECT_EQ(data->files[copy], 0);
+  // That would close a file that the mediator has to see closed; and the tree's descriptor stays.
+  data->files[copy] = AIRR_GATE_FILE_STOP;
+  EXPECT_EQ(run(code_, SYS_dup2, {fd, copy}).rax, copy);
+  data->files[copy] = 0;
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_dup2, {AIRR_GATE_TREE_FD, copy}).rax), -EBADF);
+  EXPECT_EQ(logged(), 0u);
+
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  const auto at = reinterpret_cast<uint64_t>(&lock);
+  EXPECT_EQ(run(code_, SYS_fcntl, {fd, F_SETLK, at}).rax, 0u);
+  EXPECT_EQ(entry()->in, sizeof lock);
+  EXPECT_EQ(memcmp(entry() + 1, &lock, sizeof lock), 0);
+  EXPECT_EQ(logged(), sizeof(airr_gate_entry) + sizeof lock);
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_fcntl, {fd, F_SETLK, 8}).rax), -EFAULT);
+  EXPECT_EQ(entry()->in, 0u);
+  logged();
+  // Nothing is read of what cannot be locked.
+  EXPECT_EQ(static_cast<int64_t>(run(code_, SYS_fcntl, {1000, F_SETLK, 8}).rax), -EBADF);
+  EXPECT_EQ(logged(), 0u);
+
+  const UniqueFd poll(epoll_create1(EPOLL_CLOEXEC)), event(eventfd(0, EFD_CLOEXEC));
+  const auto set = static_cast<uint64_t>(poll.get()), one = static_cast<uint64_t>(event.get());
+  epoll_event wanted{};
+  wanted.events = EPOLLIN;
+  EXPECT_EQ(run(code_, SYS_epoll_ctl, {set, EPOLL_CTL_ADD, one, reinterpret_cast<uint64_t>(&wanted)}).rax, 0u);
+  EXPECT_EQ(entry()->in, sizeof wanted);
+  EXPECT_EQ(memcmp(entry() + 1, &wanted, sizeof wanted), 0);
+  logged();
+  // Whether it can be read the kernel does not say.
+  EXPECT_EQ(run(code_, SYS_epoll_ctl, {set, EPOLL_CTL_DEL, one, 8}).rax, 0u);
+  EXPECT_EQ(logged(), 0u);
+
+  void* const page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const auto memory = reinterpret_cast<uint64_t>(page);
+  EXPECT_EQ(run(code_, SYS_madvise, {memory, 4096, MADV_DONTFORK}).rax, 0u);
+  EXPECT_EQ(logged(), sizeof(airr_gate_entry));
+  EXPECT_EQ(run(code_, SYS_madvise, {memory, 4096, MADV_DONTNEED}).rax, 0u);
+  EXPECT_EQ(logged(), 0u);
+  munmap(page, 4096);
 }
 
 TEST_F(GateCall, NothingOfTheBufferIsLeftBetweenDirectoryEntries) {
