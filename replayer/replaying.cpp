@@ -123,7 +123,8 @@ void Replaying::apply(schema::Event::Reader event) {
       case schema::Event::GATE_YIELD: return onYield(task, event.getGateYield());
       case schema::Event::PATCH: settle(task); return onPatch(task, event.getPatch());
       case schema::Event::TASK_EXIT:
-        settle(task);
+        // All that share the memory may have been killed while one of them ran, and end in any order.
+        if (!task.space->queued.empty()) settle(taskOf(task.space->runner));
         applyWrites(task, event.getTaskExit().getWrites());
         return endTask(task);
       default:

@@ -43,6 +43,7 @@ class Replaying {
     std::vector<uint8_t> log;
     bool gateHasOld = false;  // its data says still what it had when a task last ran
     std::vector<Queued> queued;
+    uint32_t runner = 0;  // whose they are, by number
     std::map<uint64_t, std::vector<uint8_t>> pages;  // content as of the last forced point
   };
   struct Process {

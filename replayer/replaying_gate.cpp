@@ -79,6 +79,7 @@ bool Replaying::queue(Task& task, airr_gate_entry& entry, std::span<const uint8_
   entry.out = static_cast<uint32_t>(out.size());
   entry.clocks = static_cast<uint32_t>(task.space->clocks.size());
   task.space->queued.push_back({log.size(), trace_.eventNumber()});
+  task.space->runner = raw(task.id);
   log.resize(log.size() + size);
   memcpy(log.data() + log.size() - size, &entry, sizeof entry);
   std::copy(in.begin(), in.end(), log.end() - static_cast<ptrdiff_t>(size - sizeof entry));
