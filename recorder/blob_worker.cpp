@@ -1,12 +1,7 @@
 #include "recorder/blob_worker.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
-#include <bit>
 #include <climits>
 #include <exception>
 #include <new>
@@ -15,29 +10,13 @@
 
 #include "recorder/files.h"
 #include "recorder/signals_blocked.h"
+#include "recorder/worker_cores.h"
 #include "schema/error.h"
 
 namespace airr {
 namespace {
 
 constexpr size_t kChunk = 1 << 20;
-
-// The mask without the core that the calling thread is pinned to, unless nothing else is left.
-std::vector<uint64_t> besidesOwnCore(std::span<const uint64_t> mask) {
-  std::vector<uint64_t> others(mask.begin(), mask.end());
-  std::vector<uint64_t> own(1024);
-  const long bytes = ::syscall(SYS_sched_getaffinity, 0, own.size() * sizeof(uint64_t), own.data());
-  if (bytes <= 0) return others;
-  int cores = 0;
-  for (uint64_t word : own) cores += std::popcount(word);
-  if (cores != 1) return others;
-  bool any = false;
-  for (size_t i = 0; i < others.size() && i < own.size(); ++i) {
-    others[i] &= ~own[i];
-    any = any || others[i] != 0;
-  }
-  return any ? others : std::vector<uint64_t>(mask.begin(), mask.end());
-}
 
 std::string pathOf(int fd) {
   const std::string path = linkTarget(ownLink(fd));
@@ -111,7 +90,7 @@ BlobWorker::BlobWorker(FrameWriter& frames, const BlobCache& cache,
     : frames_(frames),
       cache_(cache),
       pending_(std::make_unique_for_overwrite<uint8_t[]>(kPart)) {
-  std::vector<uint64_t> cores = besidesOwnCore(affinity);
+  std::vector<uint64_t> cores = coresBesideOwn(affinity);
   const SignalsBlocked quiet;  // they are for the mediator's own thread
   thread_ = std::thread([this, cores = std::move(cores)] { run(cores); });
 }
@@ -153,10 +132,7 @@ void BlobWorker::drain() {
 }
 
 void BlobWorker::run(std::vector<uint64_t> affinity) {
-  if (!affinity.empty()) {
-    // Without it the thread only runs where it is slower.
-    ::syscall(SYS_sched_setaffinity, 0, affinity.size() * sizeof(uint64_t), affinity.data());
-  }
+  runOn(affinity);
   try {
     workUntilStopped();
   } catch (const Error& error) {

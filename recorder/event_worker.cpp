@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "recorder/signals_blocked.h"
+#include "recorder/worker_cores.h"
 #include "schema/error.h"
 
 namespace airr {
@@ -52,6 +53,7 @@ void EventWorker::drain() {
 }
 
 void EventWorker::run() {
+  runOn(cores_);
   std::unique_lock lock(mutex_);
   for (;;) {
     queued_.wait(lock, [&] { return stop_ || (!queue_.empty() && !working_); });

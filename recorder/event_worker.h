@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -39,7 +40,9 @@ class EventWorker {
  public:
   static constexpr size_t kMaxWaiting = 4;  // frames
 
-  explicit EventWorker(FrameWriter& frames) : frames_(frames) {}
+  // `cores`: where the thread may run, as for sched_setaffinity(2): the caller may be pinned to one that has enough to
+  // do. Empty: where the caller runs.
+  EventWorker(FrameWriter& frames, std::span<const uint64_t> cores) : frames_(frames), cores_(cores.begin(), cores.end()) {}
   ~EventWorker();  // drops what is not written yet
 
   // `frame` is empty afterwards, with room for another. Waits while too many are waiting.
@@ -55,6 +58,7 @@ class EventWorker {
   bool takeNext(std::unique_lock<std::mutex>& lock);
 
   FrameWriter& frames_;
+  const std::vector<uint64_t> cores_;
 
   std::mutex mutex_;
   std::condition_variable queued_;  // for the thread: a frame, or stop_

@@ -39,8 +39,8 @@ namespace airr {
 enum class Durability { kProcess, kPower };
 
 struct TraceOptions {
-  // The cores that blobs may be compressed on, 64 a word as for sched_setaffinity(2); the one that
-  // the calling thread is pinned to is left out if there is another. Empty: where the caller runs.
+  // The cores that blobs and events may be compressed on, 64 a word as for sched_setaffinity(2); for blobs, the one
+  // that the calling thread is pinned to is left out if there is another. Empty: where the caller runs.
   std::span<const uint64_t> workerAffinity;
   Durability durability = Durability::kProcess;
   std::string witness;  // file or URL that heads are published to (recorder/witness.h); or empty

@@ -32,7 +32,7 @@ class TraceWriter::Impl {
        const TraceOptions& options)
       : path_(path),
         frames_(path, key, header, options),
-        worker_(frames_),
+        worker_(frames_, options.workerAffinity),
         blobs_(frames_, key.cache, options.workerAffinity) {}
 
   ~Impl() {
