@@ -259,16 +259,13 @@ bool Recording::answerTime(Task& task) {
       timespec now{};
       if (syscall(SYS_clock_gettime, clock, &now) != 0) return false;
       if (!task.tracee.write({a[1]}, &now, sizeof now)) return false;
+      // One that the gate told as often as it may looks at the clock again and again, and what it waits for may be what
+      // another would do.
+      const bool waits = task.space->gateArmed && isInGate(task.entry.instruction) && contended(task);
+      if (!task.space->gateArmed) armGate(task, true);  // it asks for the time: from now on the gate can tell it
+      if (!waits) return answerWith(task, 0);
       answer(task, 0, Syscall::Handling::MEDIATOR);
-      // It asks for the time: from now on the gate can tell it. One that the gate told as much as it may looks at the
-      // clock again and again, and what it waits for may be what another would do.
-      const bool waits = task.space->gateArmed && contended(task);
-      if (!task.space->gateArmed) armGate(task, true);
-      if (waits) {
-        giveUpTurn(task);
-      } else {
-        endTurn(task);
-      }
+      giveUpTurn(task);
       return true;
     }
     case SYS_gettimeofday: {
