@@ -143,6 +143,7 @@ class Recording {
   void fillWrite(Tracee&, schema::MemoryWrite::Builder, const Region&);
   void noteBefore(Task&, int64_t result);
   void noteLimit(uint64_t resource);
+  void noteAdvice(Task&);
   void noteResult(Task&, schema::Syscall::Builder, int64_t result);
   void recordFormerContent(Task&, schema::Syscall::Builder, int64_t result);
   static int64_t filePosition(Tid, int fd);

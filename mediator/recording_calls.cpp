@@ -63,19 +63,6 @@ std::string givenAddress(Tracee& tracee, const syscalls::Call& call) {
   return describeAddress(address, size);
 }
 
-// Advice that sets a mark of the mapping alone: what is done with the mapping later succeeds as without it.
-bool marksMapping(uint64_t advice) {
-  switch (advice) {
-    case MADV_DONTFORK:
-    case MADV_DOFORK:
-    case MADV_HUGEPAGE:
-    case MADV_NOHUGEPAGE:
-    case MADV_DONTDUMP:
-    case MADV_DODUMP: return true;
-    default: return false;
-  }
-}
-
 // Calls by which the world outside changes or is reached: on record before they run.
 bool hasEffect(const syscalls::Syscall& model, const syscalls::Call& call) {
   switch (model.authority) {
@@ -416,13 +403,7 @@ void Recording::noteBefore(Task& task, int64_t result) {
       noteMappingCall(task, result);
       if (task.call.number == SYS_mmap) shareMapping(task, static_cast<uint64_t>(result));
       break;
-    case SYS_madvise:
-      if (marksMapping(a[2])) {
-        ++task.space->mapOperations;
-      } else {
-        predictMappings_ = false;
-      }
-      break;
+    case SYS_madvise: noteAdvice(task); break;
     case SYS_mlock:
     case SYS_mlock2:
     case SYS_mlockall:

@@ -193,7 +193,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
       noteMappingCall(task, entry.result);
       break;
     case SYS_madvise:
-      ++task.space->mapOperations;
+      noteAdvice(task);
       break;
     case SYS_open:
     case SYS_openat:

@@ -95,6 +95,21 @@ bool Recording::touchesGate(const Task& task) const {
   }
 }
 
+// Advice has been taken. What only marks a mapping, later calls on the mapping succeed with as without; but a child has
+// no memory that is marked with MADV_DONTFORK.
+void Recording::noteAdvice(Task& task) {
+  const uint64_t* a = task.call.arguments;
+  switch (a[2]) {
+    case MADV_DONTFORK: task.space->known.remove(a[0], a[1]); [[fallthrough]];
+    case MADV_DOFORK:
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP: ++task.space->mapOperations; break;
+    default: predictMappings_ = false; break;
+  }
+}
+
 // Before a call of the mmap family; false if it was answered here.
 bool Recording::prepareMapping(Task& task) {
   const uint64_t* a = task.call.arguments;

@@ -304,7 +304,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
     case kEpollCtl:
       shape->arguments = 4;
       shape->in = a[3], shape->in_size = a[3] ? kEpollSize : 0;
-      return (uint32_t)a[1] != kEpollDelete || a[3] == 0;  // else the kernel does not say whether it can be read
+      // Of what is deleted the kernel does not say whether its event can be read.
+      return is_its_own(a[0]) && is_its_own(a[2]) && ((uint32_t)a[1] != kEpollDelete || a[3] == 0);
     case kGetitimer:
       shape->arguments = 2;
       shape->out = a[1], shape->out_size = kTimerSize;

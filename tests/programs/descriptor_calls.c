@@ -143,7 +143,7 @@ static void sets(void) {
 }
 
 static void marks(void) {
-  int died = 0;
+  int died = 0, missing = 0;
   for (int i = 0; i < kRounds; ++i) {
     char* page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     *page = 'a';
@@ -151,12 +151,16 @@ static void marks(void) {
     if (i % 3 == 0) CHECK_ZERO(madvise(page, 4096, MADV_DOFORK));
     madvise(page, 4096, MADV_NOHUGEPAGE);  // a kernel may be without
     const pid_t child = fork();
-    if (child == 0) _exit(*(volatile char*)page != 'a');
+    if (child == 0) {
+      if (i % 2) _exit(madvise(page, 4096, MADV_DONTNEED) == -1 && errno == ENOMEM ? 9 : 0);
+      _exit(*(volatile char*)page != 'a');
+    }
     const int status = status_of(child);
+    missing += WIFEXITED(status) && WEXITSTATUS(status) == 9;
     died += WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
     CHECK_ZERO(munmap(page, 4096));
   }
-  printf("without the page %d children\n", died);
+  printf("without the page %d children died, %d could not give it back\n", died, missing);
 }
 
 int main(void) {
