@@ -96,6 +96,14 @@ std::optional<std::string_view> passedName(schema::Syscall::Reader call) {
   return std::string_view(path.end() - length, length);
 }
 
+syscalls::Call callOf(schema::Syscall::Reader event) {
+  syscalls::Call call;
+  call.number = event.getNumber();
+  const auto arguments = event.getArguments();
+  for (unsigned i = 0; i < std::min(arguments.size(), 6u); ++i) call.arguments[i] = arguments[i];
+  return call;
+}
+
 uint64_t inputHashOf(schema::Syscall::Reader call) {
   const auto name = passedName(call);
   return name ? hashName(name->data(), name->size()) : call.getInputHash();

@@ -24,6 +24,9 @@ uint64_t hashInputs(const syscalls::Syscall&, const syscalls::Call&, syscalls::M
 // The same of a call whose only input region has these bytes.
 uint64_t hashInput(std::span<const uint8_t>);
 
+// The call that an event is of.
+syscalls::Call callOf(schema::Syscall::Reader);
+
 // Gives an event that has its digest already its path. If the digest is that of a name which the path ends
 // with, it has that name's length instead.
 void setPath(schema::Syscall::Builder, const std::string& path);

@@ -177,10 +177,8 @@ void Replaying::diverge(Task& task, const std::string& expected, const std::stri
 }
 
 void Replaying::runToCall(Task& task, Syscall::Reader expected) {
-  task.call = {};
-  task.call.number = expected.getNumber();
-  auto arguments = expected.getArguments();
-  for (unsigned i = 0; i < arguments.size() && i < 6; ++i) task.call.arguments[i] = arguments[i];
+  task.call = callOf(expected);
+  const auto arguments = expected.getArguments();
   task.model = syscalls::find(task.call.number);
   task.stream = expected.getStream();
 

@@ -36,10 +36,7 @@ bool isTakenFromLog(const syscalls::Call& call) {
 bool Replaying::queueCall(Task& task, schema::Syscall::Reader event) {
   const uint64_t number = event.getNumber();
   if (event.getHandling() != schema::Syscall::Handling::GATE) return false;
-  syscalls::Call call;
-  call.number = number;
-  const auto arguments = event.getArguments();
-  for (unsigned i = 0; i < arguments.size() && i < 6; ++i) call.arguments[i] = arguments[i];
+  const syscalls::Call call = callOf(event);
   if (!isTakenFromLog(call)) return false;
   const auto writes = event.getWrites();
   airr_gate_entry entry{};

@@ -3,8 +3,9 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
-#include <algorithm>
 #include <utility>
+
+#include "mediator/call_hash.h"
 
 namespace airr {
 
@@ -38,11 +39,7 @@ std::optional<TaskTracker::Step> TaskTracker::observe(const schema::Event::Reade
 
   auto syscall = event.getSyscall();
   Step step;
-  step.call.number = syscall.getNumber();
-  auto arguments = syscall.getArguments();
-  for (unsigned i = 0; i < std::min(arguments.size(), 6u); ++i) {
-    step.call.arguments[i] = arguments[i];
-  }
+  step.call = callOf(syscall);
   step.path = syscall.getPath().cStr();
   step.finished = syscall.getPhase() != schema::Syscall::Phase::ENTER;
   bool childAwaited = true;
