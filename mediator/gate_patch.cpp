@@ -1,6 +1,7 @@
 #include "mediator/gate_patch.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -176,6 +177,7 @@ bool isGateCall(uint64_t number) {
     case SYS_mprotect:
     case SYS_munmap:
     case SYS_brk:
+    case SYS_prctl:
     case SYS_arch_prctl:
     case SYS_set_tid_address:
     case SYS_set_robust_list:
@@ -232,6 +234,7 @@ std::optional<unsigned> gateOutput(uint64_t number) {
     case SYS_readlink:
     case SYS_getitimer:
     case SYS_getrusage:
+    case SYS_prctl:
       return 1;
     case SYS_statx:
       return 4;
@@ -265,6 +268,8 @@ std::optional<unsigned> gateInput(const syscalls::Call& call) {
       return 1;
     case SYS_epoll_ctl:
       return 3;
+    case SYS_prctl:
+      return static_cast<uint32_t>(call.arguments[0]) == PR_SET_NAME ? std::optional<unsigned>(1) : std::nullopt;
     case SYS_fcntl:
       return static_cast<uint32_t>(call.arguments[1]) == F_SETLK ? std::optional<unsigned>(2) : std::nullopt;
     default:

@@ -25,6 +25,7 @@
 #include "mediator/own_time.h"
 #include "mediator/resolved_name.h"
 #include "mediator/scratch_arena.h"
+#include "mediator/site_uses.h"
 #include "mediator/syscalls/model.h"
 #include "mediator/tracee.h"
 #include "schema/types.h"
@@ -90,17 +91,14 @@ struct SiteState {
   // Program files that are mapped executable, by start.
   struct Program {
     uint64_t end = 0, offset = 0;
-    const std::vector<CallSite>* sites = nullptr;
+    const ProgramFile* file = nullptr;
   };
   std::map<uint64_t, Program> programs;
-  // What gives way to a jump into the gate: up to and with the `syscall`; where the long jump stands, if elsewhere.
-  struct Bytes {
-    std::vector<uint8_t> former, padding;
-  };
+  SiteUses::Executable* uses = nullptr;  // of the executable that was started last
   // Sites that jump into the gate, by the address of the `syscall` that was there.
   struct Patch {
     uint64_t jump = 0;
-    Bytes bytes;
+    SiteBytes bytes;
   };
   std::map<uint64_t, Patch> patches;
   uint32_t trampolines = 0;                       // in use
@@ -244,6 +242,12 @@ struct Task {
   Position position;
   CallInfo entry;                // of the seccomp stop it is at, or inside of
   std::vector<siginfo_t> stash;  // signals that came between two positions
+  // What the kernel put on the stack for handlers that have not returned; the last are the innermost.
+  struct Frame {
+    Address at;
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<Frame> frames;
   SteadyTime runningSince{};
   bool forceRequested = false;             // PTRACE_INTERRUPT was sent to end the turn
   std::chrono::nanoseconds forceAfter{0};  // of running without a stop

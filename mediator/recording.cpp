@@ -166,6 +166,7 @@ void Recording::launch() {
                      .clearMetadata = options_.clearMetadata});
     programNotes_ = std::make_unique<FileNotes>(key.cache, "inputs2");
     callNotes_ = std::make_unique<FileNotes>(key.cache, "calls8");
+    siteUses_ = std::make_unique<SiteUses>(key.cache);
   }
   // The trace and its witness may be read; keys and cached contents may not.
   std::vector<std::string> secret, kept;
@@ -459,6 +460,7 @@ void Recording::finish() {
   end.setForcedSignal(forcedCounts_[2]);
   trace_->commit();
   trace_->seal();
+  siteUses_->keep();
   if (!overlay_) return;
   if (const size_t changes = overlay_->finish(); changes == 0) {
     fprintf(stderr, "airr: the session changed nothing in the trees with an overlay\n");

@@ -93,7 +93,7 @@ class Recording {
   bool gateMakes(uint64_t number) const;
   std::string gateLookedUp(Task&, std::span<const uint8_t> text);
   void forgetGateFiles(Task&, uint64_t first, uint64_t last);
-  const std::vector<CallSite>& findProgramCalls(int file, uint32_t blob);
+  const ProgramFile& findProgramCalls(int file, uint32_t blob);
   void noteProgram(Task&, int file, uint32_t blob, uint64_t start, uint64_t length, uint64_t offset);
   // An executable mapping that a new image begins with; what is known of its file is known already.
   struct ImageFile {
@@ -105,7 +105,7 @@ class Recording {
   void noteGateCounter(Task&, uint64_t value);
   void patchSite(Task&);
   bool leadSite(Task&, const CallSite&, uint64_t start, uint64_t end, uint64_t instruction,
-                const SiteState::Bytes& there, std::vector<PatchedBytes>&);
+                const SiteBytes& there, std::vector<PatchedBytes>&);
   void leadUsedSites(Task&, uint64_t start, bool fresh);
   void leadForChildren(Task&);
   void writePatch(Task&, const std::vector<PatchedBytes>&);
@@ -247,8 +247,10 @@ class Recording {
   void restoreAction(Task&, int signal);
   void noteSignalMask(Task&);
   void requeueStash(Task&);
+  void keepFrame(Task&, schema::MemoryWrite::Reader);
   void startSignalReturn(Task&);
   void finishSignalReturn(Task&);
+  void recordSignalReturn(Task&, const Registers&, uint64_t mask);
   void onGroupStop(Task&, const Stop&);
 
   // recording_memory.cpp: mappings
@@ -305,15 +307,9 @@ class Recording {
   std::vector<std::weak_ptr<SharedObjectState>> sharedObjects_;
   std::map<uint32_t, std::vector<FileTrapSite>> trapSitesOfBlob_;
   std::unique_ptr<FileNotes> programNotes_;  // where program files have them
-  std::map<uint32_t, std::vector<CallSite>> callSitesOfBlob_;
-  // Of those of them that were used where they were not led into the gate: how often, and how many processes
-  // mapped them since the first use.
-  struct SiteUse {
-    uint32_t uses = 0, processes = 0;
-    SiteState::Bytes bytes;  // as they are in the file
-  };
-  std::map<const std::vector<CallSite>*, std::map<const CallSite*, SiteUse>> siteUses_;
-  uint64_t usedSites_ = 0;  // of those, that are used often enough to be led where they are mapped
+  std::map<uint32_t, ProgramFile> programFiles_;  // by blob
+  std::unique_ptr<SiteUses> siteUses_;            // of those files
+  uint64_t usedSites_ = 0;  // sites that have come to be used often enough to be led where they are mapped
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
   GatePowers gatePowers_;

@@ -4,6 +4,7 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <utime.h>
@@ -27,6 +28,14 @@ using schema::Syscall;
 using syscalls::Authority;
 
 int64_t resultOf(long result) { return result >= 0 ? result : -errno; }
+
+// The null device and its kin (drivers/char/mem.c): to open one does nothing, and never waits.
+bool isMemoryDevice(const struct stat& status) {
+  constexpr unsigned kMemory = 1, kNull = 3, kZero = 5, kFull = 7, kRandom = 8, kUrandom = 9;
+  if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != kMemory) return false;
+  const unsigned device = minor(status.st_rdev);
+  return device == kNull || device == kZero || device == kFull || device == kRandom || device == kUrandom;
+}
 
 // The last component as a *at call takes it.
 std::string entryOf(const ResolvedName& name) {
@@ -111,10 +120,10 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
     if (makes && (flags & O_EXCL) != 0) return answer(-EEXIST);
     if (type == S_IFLNK && (flags & O_PATH) == 0) return answer(-ELOOP);
     if (makes && type == S_IFDIR) return answer(-EISDIR);
-    // Opening these may wait for somebody, or do something, and a descriptor that is only a place
+    // Opening others may wait for somebody, or do something, and a descriptor that is only a place
     // cannot be given (seccomp_unotify(2), EBADF): the task does it, and what it opened is looked at
     // afterwards.
-    if ((type != S_IFREG && type != S_IFDIR) || (flags & O_PATH) != 0) {
+    if ((type != S_IFREG && type != S_IFDIR && !isMemoryDevice(name.status)) || (flags & O_PATH) != 0) {
       task.expectedFile = true;
       return false;
     }
@@ -123,7 +132,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   } else if (name.trailingSlash || name.last.empty()) {
     return answer(-EISDIR);
   }
-  const bool changes = facts::writesByOpening(task.call);
+  const bool changes = facts::writesByOpening(task.call) && !(name.exists() && isMemoryDevice(name.status));
   if (changes) {
     writeEnter(task);
     trace_->flush();

@@ -116,8 +116,9 @@ void Recording::deliver(Task& task, int signal, const siginfo_t& info, bool sync
   const Registers registers = task.tracee.registers();
   auto record = begin(Signal::Action::HANDLER);
   record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
-  auto frame = record.initFrame(1);
-  fillWrite(task.tracee, frame[0], signalFrame(task.tracee, registers));
+  auto frame = record.initFrame(1)[0];
+  fillWrite(task.tracee, frame, signalFrame(task.tracee, registers));
+  keepFrame(task, frame.asReader());
   trace_->commit();
   if (task.actions->of[signal].flags & SA_RESETHAND) task.actions->of[signal].handler = kDefault;
   noteSignalMask(task);
@@ -209,22 +210,50 @@ void Recording::restoreAction(Task& task, int signal) {
 
 void Recording::noteSignalMask(Task& task) { task.signalMask = task.tracee.signalMask(); }
 
+// For the return from the handler.
+void Recording::keepFrame(Task& task, schema::MemoryWrite::Reader frame) {
+  constexpr size_t kMost = 8;  // handlers may also be left by longjmp
+  if (!frame.isBytes()) return;
+  const auto bytes = frame.getBytes();
+  std::erase_if(task.frames, [&](const Task::Frame& f) { return f.at.value <= frame.getAddress(); });
+  if (task.frames.size() == kMost) task.frames.erase(task.frames.begin());
+  task.frames.push_back({{frame.getAddress()}, {bytes.begin(), bytes.end()}});
+}
+
+// A frame that the handler has left as it was says what the return will make of the task, which then need not stop
+// behind it.
 void Recording::startSignalReturn(Task& task) {
+  if (!turnEnds(task) && task.stash.empty()) {
+    const Registers registers = task.tracee.registers();
+    const auto frame = std::ranges::find(task.frames, frameAt(registers), &Task::Frame::at);
+    if (frame != task.frames.end()) {
+      const std::vector<uint8_t> bytes = std::move(frame->bytes);
+      task.frames.erase(frame);
+      bytes_.resize(bytes.size());
+      if (task.tracee.read(frameAt(registers), bytes_.data(), bytes_.size()) && bytes_ == bytes) {
+        recordSignalReturn(task, registersOf(bytes, registers), signalMaskOf(bytes));
+        return resumeUser(task);
+      }
+    }
+  }
   task.state = TaskState::kInKernel;
   task.tracee.resume(Resume::kToSyscallExit);
 }
 
 void Recording::finishSignalReturn(Task& task) {
-  const Registers registers = task.tracee.registers();
+  recordSignalReturn(task, task.tracee.registers(), task.tracee.signalMask());
+  endTurn(task);
+}
+
+void Recording::recordSignalReturn(Task& task, const Registers& registers, uint64_t mask) {
   auto event = beginEvent(task);
   auto call = event.initSyscall();
   call.setNumber(SYS_rt_sigreturn);
   call.setResult(static_cast<int64_t>(registers.rax));
   call.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
   trace_->commit();
-  noteSignalMask(task);
-  setPosition(task);
-  endTurn(task);
+  task.signalMask = mask;
+  task.position = positionOf(registers);
 }
 
 void Recording::onGroupStop(Task& task, const Stop& stop) {

@@ -142,6 +142,7 @@ void passGate(Program& program, GatePowers powers) {
   }
   decideWhen(calls, {SYS_futex, {{1, 0, 0, {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_arch_prctl, {{0, 0, 0, {ARCH_SET_FS}}}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_prctl, {{0, 0, 0, {PR_SET_NAME, PR_GET_NAME}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_getrandom, {{2, UINT32_MAX, 0, {}}}}, SECCOMP_RET_ALLOW);
   // A reading of the caller's own limits.
   const ArgumentTest none{2, UINT32_MAX, 0, {}};

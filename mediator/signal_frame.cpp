@@ -3,7 +3,9 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
+#include <cstring>
 
 namespace airr {
 namespace {
@@ -54,9 +56,33 @@ Region signalFrame(Tracee& tracee, const Registers& atHandler) {
   return {{start}, end - start};
 }
 
+Registers registersOf(std::span<const uint8_t> bytes, const Registers& atReturn) {
+  // FIX_EFLAGS: AC, OF, DF, TF, SF, ZF, AF, PF, CF and RF.
+  constexpr uint64_t kFlags = 0x50dd5;
+  gregset_t general;
+  memcpy(general, bytes.data() + kUcontext + offsetof(ucontext_t, uc_mcontext), sizeof general);
+  const auto in = [&](int number) { return static_cast<uint64_t>(general[number]); };
+  Registers r = atReturn;
+  r.r8 = in(REG_R8), r.r9 = in(REG_R9), r.r10 = in(REG_R10), r.r11 = in(REG_R11);
+  r.r12 = in(REG_R12), r.r13 = in(REG_R13), r.r14 = in(REG_R14), r.r15 = in(REG_R15);
+  r.rdi = in(REG_RDI), r.rsi = in(REG_RSI), r.rbp = in(REG_RBP), r.rbx = in(REG_RBX);
+  r.rdx = in(REG_RDX), r.rax = in(REG_RAX), r.rcx = in(REG_RCX), r.rsp = in(REG_RSP), r.rip = in(REG_RIP);
+  r.eflags = (r.eflags & ~kFlags) | (in(REG_EFL) & kFlags);
+  r.orig_rax = static_cast<uint64_t>(-1);
+  return r;
+}
+
+uint64_t signalMaskOf(std::span<const uint8_t> bytes) {
+  constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
+  uint64_t mask;
+  memcpy(&mask, bytes.data() + kUcontext + offsetof(ucontext_t, uc_sigmask), sizeof mask);
+  return mask & ~kUnblockable;
+}
+
+Address frameAt(const Registers& atReturn) { return {atReturn.rsp - kUcontext}; }
+
 std::vector<uint8_t> frameExtendedState(Tracee& tracee, const Registers& atReturn) {
-  // The handler's `ret` popped pretcode, so the stack pointer is at the ucontext.
-  uint64_t state = extendedStateAddress(tracee, atReturn.rsp - kUcontext);
+  uint64_t state = extendedStateAddress(tracee, frameAt(atReturn).value);
   if (state == 0) return {};
   std::vector<uint8_t> area(extentOf(tracee, state).xsave);
   if (!tracee.read({state}, area.data(), area.size())) return {};

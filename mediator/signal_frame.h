@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "mediator/tracee.h"
@@ -13,6 +14,14 @@ namespace airr {
 
 // From the handler's first stack pointer to the end of the extended state.
 Region signalFrame(Tracee&, const Registers& atHandler);
+
+// What rt_sigreturn makes of the registers if the frame's `bytes`, all of that region, are what the kernel wrote
+// (arch/x86/kernel/signal_64.c, restore_sigcontext); and of the signal mask.
+Registers registersOf(std::span<const uint8_t> bytes, const Registers& atReturn);
+uint64_t signalMaskOf(std::span<const uint8_t> bytes);
+
+// At rt_sigreturn: where the frame begins, as the handler's `ret` has popped its first word.
+Address frameAt(const Registers& atReturn);
 
 // At rt_sigreturn: the extended state that the frame holds, in the format of PTRACE_SETREGSET.
 // Empty: the frame has none, and the kernel resets the state.

@@ -38,6 +38,7 @@ enum {
   kGetegid = 108,
   kGetppid = 110,
   kGetpgrp = 111,
+  kPrctl = 157,
   kArchPrctl = 158,
   kGettid = 186,
   kFutex = 202,
@@ -88,6 +89,9 @@ enum {
   kPrivateAnonymous = 0x22,
   kPlainMapping = 0x24022,  // and MAP_NORESERVE, MAP_STACK
   kSetFs = 0x1002,
+  kSetName = 15,  // PR_SET_NAME
+  kGetName = 16,
+  kTaskNameSize = 16,
   kNotThere = 2,     // ENOENT
   kBadFile = 9,      // EBADF
   kNoAccess = 13,    // EACCES
@@ -115,7 +119,8 @@ struct shape {
   uint64_t in, in_size;
   uint64_t out, out_size;  // at most
   int out_is_result;       // as many bytes as the result says
-  int is_name;             // `in` is a text, of in_size bytes at most
+  int is_name;             // `in` is a text, of in_size bytes at most, and names a file
+  int is_text;             // the same, but it names none
   int is_descriptor;       // of none, as is to be seen: the call is about its descriptor
   int is_open;
   int waits;               // only a success counts: what breaks off the wait has to happen in the open
@@ -199,7 +204,8 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
                     struct shape* shape) {
   const uint64_t* a = call->argument;
   shape->in = shape->in_size = shape->out = shape->out_size = 0;
-  shape->out_is_result = shape->answered = shape->is_name = shape->is_descriptor = shape->is_open = shape->waits = 0;
+  shape->out_is_result = shape->answered = shape->is_name = shape->is_text = shape->is_descriptor = shape->is_open = 0;
+  shape->waits = 0;
   shape->arguments = 3;
   shape->made_as = (uint32_t)call->number;
   switch (call->number) {
@@ -342,6 +348,14 @@ static int shape_of(const struct airr_gate_data* data, const struct call* call,
       shape->answered = 1, shape->answer = 0;
       shape->in = a[1], shape->in_size = a[2];
       return data->mode == AIRR_GATE_RECORD && a[0] != AIRR_NOTE_YIELD && a[2] <= AIRR_NOTE_SIZE;
+    case kPrctl:
+      shape->arguments = 2;
+      if ((uint32_t)a[0] == kSetName) {
+        shape->in = a[1], shape->in_size = AIRR_GATE_NAME_SIZE, shape->is_text = 1;
+        return 1;
+      }
+      shape->out = a[1], shape->out_size = kTaskNameSize;
+      return (uint32_t)a[0] == kGetName;
     case kArchPrctl:
       shape->arguments = 2;
       return (uint32_t)a[0] == kSetFs;
@@ -551,6 +565,7 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
     in = read_name(at, shape->in);
     if (in == 0 || in > shape->out - shape->in) return 0;
   }
+  if (shape->is_text && (in = gate_copy_name(at, shape->in, AIRR_GATE_NAME_SIZE)) == 0) return 0;
   const uint64_t as_fstat[6] = {call->argument[0], shape->out};
   const int64_t result =
       shape->answered ? shape->answer
@@ -563,7 +578,7 @@ static int record(struct airr_gate_data* data, struct call* call, const struct s
     if (!has_read_name(result) || (in == 0 && (in = copy_name(at, (const char*)shape->in)) == 0) ||
         (shape->is_descriptor && in != 1))
       return 0;
-  } else {
+  } else if (!shape->is_text) {
     // Before it reads a lock, the kernel may find that there is nothing to lock (fs/fcntl.c).
     if (call->number == kFcntl && shape->in_size != 0 && (result == -kBadFile || result == -kNoAccess)) return 0;
     in = result == -kBadAddress ? 0 : shape->in_size;
@@ -598,7 +613,7 @@ static int replay(struct airr_gate_data* data, struct call* call, const struct s
   const uint64_t in = entry->in, out = entry->out;
   if (in > shape->in_size || out > shape->out_size) return 0;
   const uint8_t* at = (const uint8_t*)(entry + 1);
-  if (shape->is_name && !same_name(at, (const char*)shape->in, in)) return 0;
+  if ((shape->is_name || shape->is_text) && !same_name(at, (const char*)shape->in, in)) return 0;
   copy((void*)shape->out, at + padded(in), out);
   data->log_used = taken + (uint32_t)(sizeof *entry + padded(in) + padded(out));
   call->number = (uint64_t)entry->result;

@@ -15,7 +15,7 @@
 #define AIRR_U64(number) number##ull
 #endif
 
-#define AIRR_GATE_VERSION 6
+#define AIRR_GATE_VERSION 7
 // Text: a complete ELF shared object (linux-vdso.so.1), mapped read-execute.
 #define AIRR_GATE_TEXT AIRR_U64(0x70000000)
 #define AIRR_GATE_TEXT_SIZE AIRR_U64(0x8000)
