@@ -247,7 +247,7 @@ class Recording {
   void restoreAction(Task&, int signal);
   void noteSignalMask(Task&);
   void requeueStash(Task&);
-  void keepFrame(Task&, schema::MemoryWrite::Reader);
+  void recordFrame(Task&, schema::Signal::Builder, const Region& frame);
   void startSignalReturn(Task&);
   void finishSignalReturn(Task&);
   void recordSignalReturn(Task&, const Registers&, uint64_t mask);

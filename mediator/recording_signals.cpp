@@ -30,6 +30,31 @@ bool stopsByDefault(int signal) {
 
 Task::Position positionOf(const Registers& r) { return {r.rip, r.rsp, r.rax}; }
 
+struct Piece {
+  size_t size = 0;
+  bool zeros = false;
+};
+
+// Runs of zeros that are worth a piece of their own, and what lies between them.
+std::vector<Piece> splitAtZeros(std::span<const uint8_t> bytes) {
+  constexpr size_t kWorthwhile = 64;
+  std::vector<Piece> pieces;
+  const auto add = [&](size_t size, bool zeros) {
+    if (size == 0) return;
+    if (!pieces.empty() && pieces.back().zeros == zeros) pieces.back().size += size;
+    else pieces.push_back({size, zeros});
+  };
+  while (!bytes.empty()) {
+    const auto zeros = static_cast<size_t>(std::ranges::find_if(bytes, [](uint8_t b) { return b != 0; }) - bytes.begin());
+    add(zeros, zeros >= kWorthwhile);
+    bytes = bytes.subspan(zeros);
+    const auto others = static_cast<size_t>(std::ranges::find(bytes, 0) - bytes.begin());
+    add(others, false);
+    bytes = bytes.subspan(others);
+  }
+  return pieces;
+}
+
 }  // namespace
 
 void Recording::onSignal(Task& task, const Stop& stop) {
@@ -116,9 +141,7 @@ void Recording::deliver(Task& task, int signal, const siginfo_t& info, bool sync
   const Registers registers = task.tracee.registers();
   auto record = begin(Signal::Action::HANDLER);
   record.setRegisters({reinterpret_cast<const uint8_t*>(&registers), sizeof registers});
-  auto frame = record.initFrame(1)[0];
-  fillWrite(task.tracee, frame, signalFrame(task.tracee, registers));
-  keepFrame(task, frame.asReader());
+  recordFrame(task, record, signalFrame(task.tracee, registers));
   trace_->commit();
   if (task.actions->of[signal].flags & SA_RESETHAND) task.actions->of[signal].handler = kDefault;
   noteSignalMask(task);
@@ -210,14 +233,26 @@ void Recording::restoreAction(Task& task, int signal) {
 
 void Recording::noteSignalMask(Task& task) { task.signalMask = task.tracee.signalMask(); }
 
-// For the return from the handler.
-void Recording::keepFrame(Task& task, schema::MemoryWrite::Reader frame) {
+// Most of it is registers that the program does not use. It is kept for the return from the handler.
+void Recording::recordFrame(Task& task, schema::Signal::Builder record, const Region& frame) {
   constexpr size_t kMost = 8;  // handlers may also be left by longjmp
-  if (!frame.isBytes()) return;
-  const auto bytes = frame.getBytes();
-  std::erase_if(task.frames, [&](const Task::Frame& f) { return f.at.value <= frame.getAddress(); });
+  std::vector<uint8_t> bytes(frame.length);
+  if (!task.tracee.read(frame.start, bytes.data(), bytes.size())) return;
+  const std::vector<Piece> pieces = splitAtZeros(bytes);
+  auto writes = record.initFrame(static_cast<unsigned>(pieces.size()));
+  size_t at = 0;
+  for (unsigned i = 0; i < pieces.size(); ++i) {
+    writes[i].setAddress(frame.start.value + at);
+    if (pieces[i].zeros) {
+      writes[i].setZeros(pieces[i].size);
+    } else {
+      writes[i].setBytes({bytes.data() + at, pieces[i].size});
+    }
+    at += pieces[i].size;
+  }
+  std::erase_if(task.frames, [&](const Task::Frame& f) { return f.at <= frame.start; });
   if (task.frames.size() == kMost) task.frames.erase(task.frames.begin());
-  task.frames.push_back({{frame.getAddress()}, {bytes.begin(), bytes.end()}});
+  task.frames.push_back({frame.start, std::move(bytes)});
 }
 
 // A frame that the handler has left as it was says what the return will make of the task, which then need not stop
