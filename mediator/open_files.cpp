@@ -63,6 +63,13 @@ bool isOnLocalFileSystem(int fd, const struct stat& status) {
   return local;
 }
 
+bool isMemoryDevice(const struct stat& status) {
+  constexpr unsigned kMemory = 1, kNull = 3, kZero = 5, kFull = 7, kRandom = 8, kUrandom = 9;
+  if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != kMemory) return false;
+  const unsigned device = minor(status.st_rdev);
+  return device == kNull || device == kZero || device == kFull || device == kRandom || device == kUrandom;
+}
+
 bool isInProc(int fd, const struct stat& status) {
   constexpr uint32_t kProcMagic = 0x9fa0;  // PROC_SUPER_MAGIC, statfs(2)
   return isAnonymous(status.st_dev) && fileSystemOf(fd).value_or(kProcMagic) == kProcMagic;

@@ -43,6 +43,8 @@ std::string descriptorLink(Tid, int fd);
 bool isOnLocalFileSystem(int fd, const struct stat& status);
 // Whether it is on procfs, which means other things to each process; so does an error.
 bool isInProc(int fd, const struct stat& status);
+// The null device and its kin (drivers/char/mem.c): to open one does nothing, and never waits.
+bool isMemoryDevice(const struct stat& status);
 
 class OpenFiles {
  public:

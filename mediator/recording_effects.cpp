@@ -4,7 +4,6 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <utime.h>
@@ -28,14 +27,6 @@ using schema::Syscall;
 using syscalls::Authority;
 
 int64_t resultOf(long result) { return result >= 0 ? result : -errno; }
-
-// The null device and its kin (drivers/char/mem.c): to open one does nothing, and never waits.
-bool isMemoryDevice(const struct stat& status) {
-  constexpr unsigned kMemory = 1, kNull = 3, kZero = 5, kFull = 7, kRandom = 8, kUrandom = 9;
-  if (!S_ISCHR(status.st_mode) || major(status.st_rdev) != kMemory) return false;
-  const unsigned device = minor(status.st_rdev);
-  return device == kNull || device == kZero || device == kFull || device == kRandom || device == kUrandom;
-}
 
 // The last component as a *at call takes it.
 std::string entryOf(const ResolvedName& name) {

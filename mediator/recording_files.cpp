@@ -394,9 +394,8 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
     refuse(task, EPERM, Floor::kSecret);
     return true;
   }
-  if (!(S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) ||
-      !isOnLocalFileSystem(found.get(), s))
-    return false;
+  const bool plain = (S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) && isOnLocalFileSystem(found.get(), s);
+  if (!plain && !isMemoryDevice(s)) return false;
   const auto ownFlags = static_cast<int>((flags & ~uint64_t{O_NOFOLLOW}) | O_CLOEXEC);
   UniqueFd own(open(ownLink(found.get()).c_str(), ownFlags));
   if (!own) return (errno == EACCES || errno == ENOTDIR) && answerWith(task, -errno);
