@@ -57,7 +57,8 @@ bool fileSizesAreLimited() {
 std::unique_ptr<GateMemory> GateMemory::map(Injection& injection) {
   if (fileSizesAreLimited()) {
     auto memory = inSegment();
-    memory->attach(injection);
+    memory->attachSegment(injection);
+    memory->attached_ = true;
     return memory;
   }
   const uint64_t fd = makeFile(injection);
@@ -154,25 +155,43 @@ std::unique_ptr<GateMemory> GateMemory::fork() const {
   return child;
 }
 
-void GateMemory::attach(Tracee& tracee) {
+void GateMemory::attach(Tracee& child) {
   if (attached_) return;
-  Injection injection(tracee);
-  attach(injection);
-  injection.end();
-}
-
-void GateMemory::attach(Injection& injection) {
   if (file_) {
-    // The one way to move a mapping in its file with no descriptor of it. MAP_NONBLOCK: without touching its pages
-    // (mm/mmap.c, remap_file_pages).
-    require(injection.call(SYS_remap_file_pages,
-                           {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_.number * (AIRR_GATE_DATA_SIZE / kPageSize), MAP_NONBLOCK}),
-            "giving a child its gate's memory");
+    enter(child);
   } else {
-    require(injection.call(SYS_shmat, {static_cast<uint64_t>(segment_), AIRR_GATE_DATA, SHM_REMAP}),
-            "giving a task its gate's memory");
+    Injection injection(child);
+    attachSegment(injection);
+    injection.end();
   }
   attached_ = true;
+}
+
+// As an injected call that needs no stop behind it: the gate puts the registers back, from memory that is there only
+// if the call has done its work.
+void GateMemory::enter(Tracee& child) {
+  const Registers saved = child.registers();
+  const uint64_t kept[] = {saved.rax, saved.rdi, saved.rsi, saved.rdx, saved.r10,
+                           saved.r8,  saved.r9,  saved.rcx, saved.r11, saved.rip};
+  memcpy(place_.data->log, kept, sizeof kept);
+  // The one way to move a mapping in its file with no descriptor of it. MAP_NONBLOCK: without touching its pages
+  // (mm/mmap.c, remap_file_pages).
+  const uint64_t move[] = {AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, 0, place_.number * (AIRR_GATE_DATA_SIZE / kPageSize),
+                           MAP_NONBLOCK};
+  Registers r = saved;
+  setArguments(r, move);
+  r.rip = AIRR_GATE_ENTER;
+  r.rax = SYS_remap_file_pages;
+  r.orig_rax = static_cast<uint64_t>(-1);
+  child.setRegisters(r);
+  std::vector<int> postponed;
+  runToCall(child, postponed);
+  for (int signal : postponed) syscall(SYS_tkill, raw(child.tid()), signal);
+}
+
+void GateMemory::attachSegment(Injection& injection) {
+  require(injection.call(SYS_shmat, {static_cast<uint64_t>(segment_), AIRR_GATE_DATA, SHM_REMAP}),
+          "giving a task its gate's memory");
 }
 
 }  // namespace airr

@@ -25,7 +25,8 @@ class GateMemory {
   static std::unique_ptr<GateMemory> map(Injection&);
   // For the child of a fork, whose mapping is still its parent's: a copy of what that knows, with empty logs.
   std::unique_ptr<GateMemory> fork() const;
-  // Gives a child its own, before its first instruction. Nothing, if it has it.
+  // Gives a child its own, before its first instruction. Nothing, if it has it. The child's registers are its own
+  // again when it has been resumed.
   void attach(Tracee& child);
 
   ~GateMemory();
@@ -54,7 +55,8 @@ class GateMemory {
   };
 
   GateMemory() = default;
-  void attach(Injection&);
+  void enter(Tracee& child);
+  void attachSegment(Injection&);
   bool clear();
   static std::unique_ptr<GateMemory> inFile(std::shared_ptr<File>);
   // System V's, where a limit on the size of files forbids the other. It is found by number in one IPC namespace only.

@@ -145,20 +145,11 @@ bool writeCode(Tracee& tracee, std::span<const PatchedBytes> pieces) {
   std::vector<uint8_t> bytes;
   const CodeWriter writer(tracee.tid());
   for (size_t first = 0; first < sorted.size();) {
-    size_t end = first + 1;
-    while (end < sorted.size() &&
-           pageFloor(sorted[end]->address) == pageFloor(sorted[end - 1]->address))
-      ++end;
     const uint64_t start = sorted[first]->address;
-    uint64_t last = 0;
-    for (size_t i = first; i < end; ++i)
-      last = std::max(last, sorted[i]->address + sorted[i]->bytes.size());
-    bytes.resize(last - start);
-    // What lies between is written as it was.
-    if (end - first > 1 && !tracee.read({start}, bytes.data(), bytes.size())) return false;
-    for (size_t i = first; i < end; ++i)
-      std::copy(sorted[i]->bytes.begin(), sorted[i]->bytes.end(),
-                bytes.begin() + static_cast<ptrdiff_t>(sorted[i]->address - start));
+    bytes.clear();
+    size_t end = first;
+    for (; end < sorted.size() && sorted[end]->address == start + bytes.size(); ++end)
+      bytes.insert(bytes.end(), sorted[end]->bytes.begin(), sorted[end]->bytes.end());
     if (!writer.write({start}, bytes)) return false;
     first = end;
   }

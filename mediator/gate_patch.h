@@ -50,8 +50,8 @@ uint64_t counterTrapOf(uint32_t trampoline);
 // Where the long jump of a site stands.
 uint64_t jumpOf(const CallSite& site, uint64_t instruction);
 
-// Writes all of them, whatever the protection, in as few writes as there are pages. False: the task
-// is gone, or nothing is mapped there.
+// Writes all of them, whatever the protection; those that touch in one write. False: the task is gone, or nothing is
+// mapped there.
 bool writeCode(Tracee&, std::span<const PatchedBytes>);
 
 // Calls that the gate makes (recorder/gate/call.c has the conditions), but for kGateLookups.

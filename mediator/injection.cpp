@@ -26,23 +26,23 @@ int64_t Injection::call(uint64_t number, std::initializer_list<uint64_t> argumen
     r.rax = number;
     r.orig_rax = static_cast<uint64_t>(-1);  // what the task may be in the middle of is not to be restarted
     tracee_.setRegisters(r);
-    runToCall();
+    runToCall(tracee_, postponed_);
     atCall_ = true;
   }
   // A call that the kernel restarts stops once more.
   do {
-    runToCall();
+    runToCall(tracee_, postponed_);
   } while (tracee_.registers().orig_rax != AIRR_SYSCALL);
   return static_cast<int64_t>(tracee_.registers().rbx);
 }
 
-void Injection::runToCall() {
+void runToCall(Tracee& tracee, std::vector<int>& postponed) {
   for (;;) {
-    tracee_.resume(Resume::kContinue);
-    const Stop stop = tracee_.wait();
+    tracee.resume(Resume::kContinue);
+    const Stop stop = tracee.wait();
     if (stop.kind == Stop::Kind::kSeccomp) return;
-    if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tracee_.tid(), stop};
-    if (stop.kind == Stop::Kind::kSignal) postponed_.push_back(stop.signal);
+    if (stop.kind == Stop::Kind::kEnded || stop.kind == Stop::Kind::kExit) throw TraceeGone{tracee.tid(), stop};
+    if (stop.kind == Stop::Kind::kSignal) postponed.push_back(stop.signal);
   }
 }
 

@@ -26,13 +26,14 @@ class Injection {
   void end();
 
  private:
-  void runToCall();
-
   Tracee& tracee_;
   const Registers saved_;
   bool atCall_;
   std::vector<int> postponed_;  // signals
 };
+
+// Resumes a task until it stops at a call; `postponed` are the signals that came before.
+void runToCall(Tracee&, std::vector<int>& postponed);
 
 // One call.
 int64_t inject(Tracee& tracee, uint64_t number, std::initializer_list<uint64_t> arguments);

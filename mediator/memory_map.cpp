@@ -6,14 +6,46 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
-#include <cstring>
+#include <charconv>
+#include <string_view>
 
 #include "schema/error.h"
 #include "schema/unique_fd.h"
 
 namespace airr {
+
+namespace {
+
+// Takes a number, and the character behind it.
+template <class Number>
+bool take(std::string_view& line, Number& number, int base, char behind) {
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), number, base);
+  if (error != std::errc() || end == line.data() + line.size() || *end != behind) return false;
+  line.remove_prefix(static_cast<size_t>(end - line.data()) + 1);
+  return true;
+}
+
+// "start-end perms offset major:minor inode", then perhaps spaces and a name (proc_pid_maps(5)).
+bool parseRegion(std::string_view line, MappedRegion& region) {
+  unsigned deviceMajor = 0, deviceMinor = 0;
+  if (!take(line, region.start.value, 16, '-') || !take(line, region.end.value, 16, ' ') || line.size() < 5) return false;
+  const std::string_view flags = line.substr(0, 4);
+  line.remove_prefix(5);
+  if (!take(line, region.offset, 16, ' ') || !take(line, deviceMajor, 16, ':') || !take(line, deviceMinor, 16, ' '))
+    return false;
+  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), region.inode);
+  if (error != std::errc()) return false;
+  line.remove_prefix(static_cast<size_t>(end - line.data()));
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  region.protection = (flags[0] == 'r' ? PROT_READ : 0) | (flags[1] == 'w' ? PROT_WRITE : 0) |
+                      (flags[2] == 'x' ? PROT_EXEC : 0);
+  region.shared = flags[3] == 's';
+  region.device = makedev(deviceMajor, deviceMinor);
+  region.name = line;
+  return true;
+}
+
+}  // namespace
 
 std::vector<MappedRegion> readMemoryMap(Tid tid) {
   const std::string path = "/proc/" + std::to_string(raw(tid)) + "/maps";
@@ -26,25 +58,10 @@ std::vector<MappedRegion> readMemoryMap(Tid tid) {
   std::vector<MappedRegion> regions;
   for (size_t at = 0; at < text.size();) {
     size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
+    const std::string_view line = std::string_view(text).substr(at, end - at);
     at = end + 1;
-    uint64_t start, stop, offset, inode;
-    unsigned major, minor;
-    char flags[5] = {};
-    int name = 0;
-    if (sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64 " %n", &start,
-               &stop, flags, &offset, &major, &minor, &inode, &name) < 7)
-      throw Error(ExitCode::kFailure, path + ": cannot parse '" + line + "'");
     MappedRegion region;
-    region.start = {start};
-    region.end = {stop};
-    region.protection = (flags[0] == 'r' ? PROT_READ : 0) | (flags[1] == 'w' ? PROT_WRITE : 0) |
-                        (flags[2] == 'x' ? PROT_EXEC : 0);
-    region.shared = flags[3] == 's';
-    region.offset = offset;
-    region.device = makedev(major, minor);
-    region.inode = inode;
-    if (name > 0 && static_cast<size_t>(name) < line.size()) region.name = line.substr(name);
+    if (!parseRegion(line, region)) throw Error(ExitCode::kFailure, path + ": cannot parse '" + std::string(line) + "'");
     regions.push_back(std::move(region));
   }
   return regions;

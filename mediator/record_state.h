@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "mediator/call_sites.h"
+#include "mediator/copy_on_write.h"
 #include "mediator/gate_memory.h"
 #include "mediator/input_instructions.h"
 #include "mediator/known_ranges.h"
@@ -93,19 +94,19 @@ struct SiteState {
     uint64_t end = 0, offset = 0;
     const ProgramFile* file = nullptr;
   };
-  std::map<uint64_t, Program> programs;
+  CopyOnWrite<std::map<uint64_t, Program>> programs;
   SiteUses::Executable* uses = nullptr;  // of the executable that was started last
   // Sites that jump into the gate, by the address of the `syscall` that was there.
   struct Patch {
     uint64_t jump = 0;
     SiteBytes bytes;
   };
-  std::map<uint64_t, Patch> patches;
+  CopyOnWrite<std::map<uint64_t, Patch>> patches;
   uint32_t trampolines = 0;                       // in use
-  std::unordered_map<uint64_t, uint8_t> siteUses;  // by the address behind the `syscall`
+  CopyOnWrite<std::unordered_map<uint64_t, uint8_t>> siteUses;  // by the address behind the `syscall`
   bool isForked = false;                           // others began as copies of it
   uint64_t usesSeen = 0;                           // of Recording::usedSites_
-  std::set<uint64_t> unpatchable;                 // the same; or patched already
+  CopyOnWrite<std::set<uint64_t>> unpatchable;     // the same; or patched already
   bool logsCalls = false;                         // something was patched
   bool callsAllowed = false;                      // the gate may make calls
   uint32_t may = 0;                               // AIRR_GATE_MAY_*, as the gate has it

@@ -187,8 +187,8 @@ void Recording::grant(Task& task) {
       finishCall(task);
       break;
     case Continuation::kStart:
-      if (task.space->gate) task.space->gate->attach(task.tracee);
       setPosition(task);
+      if (task.space->gate) task.space->gate->attach(task.tracee);
       [[fallthrough]];
     case Continuation::kResume: resumeUser(task); break;
     case Continuation::kExit: exitWithBaton(task); break;

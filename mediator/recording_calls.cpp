@@ -130,7 +130,7 @@ void Recording::enterCall(Task& task) {
     return refuse(task, error, why);
   if (keepsTree(task)) return;
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
-  if (task.model->treatment == Treatment::kMemory && !task.space->sites.patches.empty()) unpatchChanged(task);
+  if (task.model->treatment == Treatment::kMemory && !task.space->sites.patches->empty()) unpatchChanged(task);
 
   if (!decide(task)) return;
 

@@ -364,8 +364,8 @@ void Recording::noteMappingCall(Task& task, int64_t result) {
 void Recording::noteUnmapping(AddressSpace& space, uint64_t start, uint64_t length) {
   const uint64_t end = start + pageCeil(length);
   space.trapSites.erase(space.trapSites.lower_bound(start), space.trapSites.lower_bound(end));
-  std::erase_if(space.sites.programs,
-                [&](const auto& program) { return program.first < end && program.second.end > start; });
+  const auto overlaps = [&](const auto& program) { return program.first < end && program.second.end > start; };
+  if (std::ranges::any_of(*space.sites.programs, overlaps)) std::erase_if(space.sites.programs.change(), overlaps);
   std::map<uint64_t, SharedMapping> kept;
   for (auto& [from, mapping] : space.sharedMappings) {
     if (mapping.end <= start || from >= end) {

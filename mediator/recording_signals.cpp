@@ -35,7 +35,7 @@ struct Piece {
   bool zeros = false;
 };
 
-// Runs of zeros that are worth a piece of their own, and what lies between them.
+// Blocks of zeros, and what lies between them.
 std::vector<Piece> splitAtZeros(std::span<const uint8_t> bytes) {
   constexpr size_t kWorthwhile = 64;
   std::vector<Piece> pieces;
@@ -44,13 +44,11 @@ std::vector<Piece> splitAtZeros(std::span<const uint8_t> bytes) {
     if (!pieces.empty() && pieces.back().zeros == zeros) pieces.back().size += size;
     else pieces.push_back({size, zeros});
   };
-  while (!bytes.empty()) {
-    const auto zeros = static_cast<size_t>(std::ranges::find_if(bytes, [](uint8_t b) { return b != 0; }) - bytes.begin());
-    add(zeros, zeros >= kWorthwhile);
-    bytes = bytes.subspan(zeros);
-    const auto others = static_cast<size_t>(std::ranges::find(bytes, 0) - bytes.begin());
-    add(others, false);
-    bytes = bytes.subspan(others);
+  const auto isZero = [](uint8_t byte) { return byte == 0; };
+  for (size_t at = 0; at < bytes.size();) {
+    const auto block = bytes.subspan(at, std::min(kWorthwhile, bytes.size() - at));
+    add(block.size(), block.size() == kWorthwhile && std::ranges::all_of(block, isZero));
+    at += block.size();
   }
   return pieces;
 }

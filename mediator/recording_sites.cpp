@@ -104,7 +104,7 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
           patch.push_back(std::move(piece));
         notePatched(space, site, instruction);
         ++space.sites.trampolines;
-        space.sites.unpatchable.insert(instruction + kSiteLength);
+        space.sites.unpatchable.change().insert(instruction + kSiteLength);
         led.insert(site.offset);
       }
     }
@@ -123,7 +123,7 @@ void Recording::patchImage(Task& task, const std::vector<ImageFile>& files) {
 
 void Recording::noteProgram(Task& task, int file, uint32_t blob, uint64_t start, uint64_t length,
                             uint64_t offset) {
-  task.space->sites.programs[start] = {start + length, offset, &findProgramCalls(file, blob)};
+  task.space->sites.programs.change()[start] = {start + length, offset, &findProgramCalls(file, blob)};
 }
 
 // Leads the site of a call that has come to its end into the gate, if it is one that the gate could
@@ -134,10 +134,10 @@ void Recording::patchSite(Task& task) {
   AddressSpace& space = *task.space;
   const uint64_t behind = task.entry.instruction;
   if (isInGate(behind)) return;
-  if (space.sites.unpatchable.contains(behind)) return;
-  const auto refuse = [&] { space.sites.unpatchable.insert(behind); };
-  auto program = space.sites.programs.upper_bound(behind);
-  if (program == space.sites.programs.begin()) return refuse();
+  if (space.sites.unpatchable->contains(behind)) return;
+  const auto refuse = [&] { space.sites.unpatchable.change().insert(behind); };
+  auto program = space.sites.programs->upper_bound(behind);
+  if (program == space.sites.programs->begin()) return refuse();
   --program;
   const auto& [end, offset, file] = program->second;
   if (behind > end) return refuse();
@@ -147,7 +147,7 @@ void Recording::patchSite(Task& task) {
                                      [](const CallSite& s, uint64_t at) { return s.offset < at; });
   if (site == file->sites.end() || site->offset != inFile) return refuse();
   if (space.sites.uses != nullptr && space.sites.uses->note(*file, *site)) ++usedSites_;
-  if (++space.sites.siteUses[behind] < kPatience) return;
+  if (++space.sites.siteUses.change()[behind] < kPatience) return;
   for (const auto& [tid, other] : tasks_)
     if (other->space == task.space && other.get() != &task && other->entry.instruction == behind &&
         other->state != TaskState::kRunning)
@@ -172,8 +172,8 @@ bool Recording::leadSite(Task& task, const CallSite& site, uint64_t start, uint6
     return false;
   for (PatchedBytes& piece : patchOf(site, instruction, state.trampolines++, {there.former.data(), site.before}))
     patch.push_back(std::move(piece));
-  state.patches[instruction] = {jump, there};
-  state.unpatchable.insert(instruction + kSiteLength);  // a second time
+  state.patches.change()[instruction] = {jump, there};
+  state.unpatchable.change().insert(instruction + kSiteLength);  // a second time
   notePatched(*task.space, site, instruction);
   return true;
 }
@@ -181,8 +181,8 @@ bool Recording::leadSite(Task& task, const CallSite& site, uint64_t start, uint6
 // In a program file that is mapped at `start`, the sites that earlier processes of the executable used, at least one in
 // two of those that could: there each use would be a stop. `fresh`: it has just been mapped, in one process more.
 void Recording::leadUsedSites(Task& task, uint64_t start, bool fresh) {
-  const auto program = task.space->sites.programs.find(start);
-  if (program == task.space->sites.programs.end() || task.space->sites.uses == nullptr || !task.stash.empty() ||
+  const auto program = task.space->sites.programs->find(start);
+  if (program == task.space->sites.programs->end() || task.space->sites.uses == nullptr || !task.stash.empty() ||
       !isAlone(task))
     return;
   const auto& [end, offset, file] = program->second;
@@ -191,7 +191,7 @@ void Recording::leadUsedSites(Task& task, uint64_t start, bool fresh) {
     if (site->offset < offset || site->offset - offset + kSiteLength + site->behind > end - start) continue;
     const uint64_t instruction = start + (site->offset - offset);
     if (use.uses < kPatience || use.uses < use.processes / 2 ||
-        task.space->sites.unpatchable.contains(instruction + kSiteLength)) {
+        task.space->sites.unpatchable->contains(instruction + kSiteLength)) {
       use.processes += fresh;
       continue;
     }
@@ -231,7 +231,7 @@ void Recording::noteEnded(Task& task, int64_t result) {
   // What the kernel restarts goes back to the `syscall` itself, which then has to be there: at once,
   // or when a handler returns.
   if (restarts(result)) {
-    task.space->sites.unpatchable.insert(task.entry.instruction);
+    task.space->sites.unpatchable.change().insert(task.entry.instruction);
   } else {
     patchSite(task);
     if (task.call.number == SYS_mmap && result > 0 && (task.call.arguments[2] & PROT_EXEC) != 0)
@@ -245,7 +245,7 @@ void Recording::leadForChildren(Task& task) {
   SiteState& sites = task.space->sites;
   if (!sites.isForked || sites.usesSeen == usedSites_ || task.process->liveTasks != 1) return;
   sites.usesSeen = usedSites_;
-  for (const auto& [start, program] : sites.programs) leadUsedSites(task, start, false);
+  for (const auto& [start, program] : *sites.programs) leadUsedSites(task, start, false);
 }
 
 // A call is about to change mappings.
@@ -284,8 +284,11 @@ void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
   AddressSpace& space = *task.space;
   std::vector<PatchedBytes> former;
   constexpr uint64_t kReach = 256;
-  for (auto at = space.sites.patches.lower_bound(start > kReach ? start - kReach : 0);
-       at != space.sites.patches.end() && at->first < end + kReach;) {
+  const uint64_t from = start > kReach ? start - kReach : 0;
+  const auto first = space.sites.patches->lower_bound(from);
+  if (first == space.sites.patches->end() || first->first >= end + kReach) return;
+  auto& patches = space.sites.patches.change();
+  for (auto at = patches.lower_bound(from); at != patches.end() && at->first < end + kReach;) {
     const auto& [instruction, patched] = *at;
     const bool touched = (instruction + kSiteLength > start && instruction < end) ||
                          (patched.jump + CallSite::kJump > start && patched.jump < end);
@@ -295,7 +298,7 @@ void Recording::unpatch(Task& task, uint64_t start, uint64_t end) {
     }
     former.push_back({instruction + kSiteLength - patched.bytes.former.size(), patched.bytes.former});
     if (!patched.bytes.padding.empty()) former.push_back({patched.jump, patched.bytes.padding});
-    at = space.sites.patches.erase(at);
+    at = patches.erase(at);
   }
   if (!former.empty()) writePatch(task, former);
 }

@@ -412,6 +412,31 @@ gate_name_fault:
   ret
   .cfi_endproc
 
+// The flags are those of before, and the call gives 0.
+  .section .text.enter, "ax", @progbits
+  .globl gate_enter
+  .hidden gate_enter
+gate_enter:
+  .cfi_startproc
+  .cfi_undefined rip
+  syscall
+  movq %rax, %rcx
+  jrcxz 1f
+  ud2
+1:
+  .set saved, AIRR_GATE_DATA + AIRR_GATE_DATA_STACK_END
+  movq saved, %rax
+  movq saved + 8, %rdi
+  movq saved + 16, %rsi
+  movq saved + 24, %rdx
+  movq saved + 32, %r10
+  movq saved + 40, %r8
+  movq saved + 48, %r9
+  movq saved + 56, %rcx
+  movq saved + 64, %r11
+  jmp *(saved + 72)
+  .cfi_endproc
+
 // RESOLVE_NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH: what is opened is in the tree, and is what its name says.
   .section .text.hows, "a", @progbits
   .globl gate_hows

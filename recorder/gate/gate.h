@@ -37,6 +37,9 @@
 // Copies a name of the program's: what it faults on is not there (mediator/recording_tree.cpp, endNameFault).
 #define AIRR_GATE_NAMES (AIRR_GATE_TEXT + AIRR_U64(0x3200))
 #define AIRR_GATE_NAME_FAULT (AIRR_GATE_TEXT + AIRR_U64(0x3280))
+// `syscall` without exemption, then the registers from the log's first words (gate_memory.h): what a task goes through
+// that gets memory of its own for the gate's data.
+#define AIRR_GATE_ENTER (AIRR_GATE_TEXT + AIRR_U64(0x3300))
 // What openat2(2) is told, out of the program's reach: one struct open_how, and 8 bytes of padding, for each
 // combination of the flags that are in gate.S.
 #define AIRR_GATE_HOWS (AIRR_GATE_TEXT + AIRR_U64(0x3400))

@@ -24,6 +24,7 @@ SECTIONS {
   .call (AIRR_GATE_CALL - AIRR_GATE_TEXT) : { *(.text.call) } :text =0xcccccccc
   .counter (AIRR_GATE_COUNTER - AIRR_GATE_TEXT) : { *(.text.counter) } :text =0xcccccccc
   .names (AIRR_GATE_NAMES - AIRR_GATE_TEXT) : { *(.text.names) } :text =0xcccccccc
+  .enter (AIRR_GATE_ENTER - AIRR_GATE_TEXT) : { *(.text.enter) } :text =0xcccccccc
   .hows (AIRR_GATE_HOWS - AIRR_GATE_TEXT) : { *(.text.hows) } :text
 
   // There is nothing to relocate and nothing to write.
@@ -39,6 +40,7 @@ ASSERT(gate_call == AIRR_GATE_CALL - AIRR_GATE_TEXT, "the way of calls is mispla
 ASSERT(gate_counter == AIRR_GATE_COUNTER - AIRR_GATE_TEXT, "the way of counters is misplaced")
 ASSERT(gate_copy_name == AIRR_GATE_NAMES - AIRR_GATE_TEXT, "the copying of names is misplaced")
 ASSERT(gate_name_fault == AIRR_GATE_NAME_FAULT - AIRR_GATE_TEXT, "the end of a name's fault is misplaced")
+ASSERT(gate_enter == AIRR_GATE_ENTER - AIRR_GATE_TEXT, "the way to a task's own memory is misplaced")
 ASSERT(gate_hows == AIRR_GATE_HOWS - AIRR_GATE_TEXT, "the ways to open are misplaced")
 ASSERT(SIZEOF(.hows) == AIRR_GATE_HOW_STRIDE * AIRR_GATE_HOW_COUNT, "there are not all ways to open")
 ASSERT(. <= AIRR_GATE_TRAMPOLINES - AIRR_GATE_TEXT, "no room for the trampolines")
