@@ -284,9 +284,10 @@ bool Recording::awaitEvent() {
     return takeStop(0);
   }
   if (stopsMayWait_) {
+    if (takeStop(WNOHANG)) return true;
     signalfd_siginfo ignored;
     (void)!read(childSignals_.get(), &ignored, sizeof ignored);
-    stopsMayWait_ = takeStop(WNOHANG);
+    stopsMayWait_ = takeStop(WNOHANG);  // one that came before the signal was taken back
     if (stopsMayWait_) return true;
   }
   pollfd sources[] = {{notifier_->descriptor(), POLLIN, 0}, {childSignals_.get(), POLLIN, 0}};
@@ -460,7 +461,7 @@ void Recording::finish() {
   end.setForcedSignal(forcedCounts_[2]);
   trace_->commit();
   trace_->seal();
-  siteUses_->keep();
+  if (options_.encryptTo.empty()) siteUses_->keep();  // a host is not to know what an encrypted session ran
   if (!overlay_) return;
   if (const size_t changes = overlay_->finish(); changes == 0) {
     fprintf(stderr, "airr: the session changed nothing in the trees with an overlay\n");

@@ -39,6 +39,10 @@ constexpr int kLevel = 1;
 // Of events: what several processes in a row have read is in the window. Each page of it costs a
 // fault, and the table should stay in a core's cache.
 constexpr int kEventWindowLog = 22, kEventHashLog = 16;
+// Of a session's first events, which may be all: what is to be cleared and touched for the larger table is a
+// twentieth of a millisecond.
+constexpr int kFirstHashLog = 13;
+constexpr uint64_t kFirstInterval = 256 << 10;
 
 void requireZstd(size_t code) {
   if (ZSTD_isError(code)) {
@@ -275,15 +279,19 @@ ZstdDecompressContext newDecompressContext() {
   return context;
 }
 
-EventCompressor::EventCompressor() : context_(newCompressContext()) {
+EventCompressor::EventCompressor() : context_(newCompressContext()), restartAfter_(kFirstInterval) {
   set(context_, ZSTD_c_windowLog, kEventWindowLog);
-  set(context_, ZSTD_c_hashLog, kEventHashLog);
+  set(context_, ZSTD_c_hashLog, kFirstHashLog);
 }
 
 Bytes EventCompressor::compress(Bytes raw, Encoding& encoding) {
   encoding = Encoding::kZstdContinue;
-  if (!sinceStart_ || *sinceStart_ >= kRestartInterval) {
+  if (!sinceStart_ || *sinceStart_ >= restartAfter_) {
     requireZstd(ZSTD_CCtx_reset(context_.get(), ZSTD_reset_session_only));
+    if (sinceStart_) {
+      set(context_, ZSTD_c_hashLog, kEventHashLog);
+      restartAfter_ = kRestartInterval;
+    }
     packer_.reset();
     sinceStart_ = 0;
     encoding = Encoding::kZstdStart;

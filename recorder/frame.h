@@ -199,6 +199,7 @@ class EventCompressor {
   EventPacker packer_;
   std::vector<uint8_t> stored_;
   std::optional<uint64_t> sinceStart_;  // packed bytes in the current zstd frame, if there is one
+  uint64_t restartAfter_;               // so many of them
 };
 
 class EventDecompressor {
