@@ -81,9 +81,10 @@ void Decision::clear() {
 Policy Policy::load(const std::string& nameOrPath, const Bindings& bindings) {
   if (nameOrPath.find_first_of("/.") != std::string::npos)
     return parse(readSource(nameOrPath), bindings);
-  if (const auto text = stockPolicy(nameOrPath))
+  const auto stock = std::ranges::find(stockPolicies(), nameOrPath, &StockPolicy::name);
+  if (stock != stockPolicies().end())
     return PolicyParser::parse(
-        std::make_shared<const Source>(Source{nameOrPath, std::string(*text)}),
+        std::make_shared<const Source>(Source{nameOrPath, std::string(stock->text), stock->tree}),
         bindings);  // its examples are checked by our tests, not at every start
   const std::string_view near = nearest(nameOrPath, stockPolicyNames());
   std::string names;

@@ -66,7 +66,7 @@ class DocumentParser {
   };
 
   Result parse() {
-    const YamlNode root = parseYaml(source_);
+    const YamlNode root = source_.packed.empty() ? parseYaml(source_) : unpackYaml(source_.packed);
     if (root.kind != YamlNode::Kind::kSequence)
       throw source_.error(root.place, "a policy is a list of items",
                           "begin each with '- policy:', '- list:', '- macro:', '- rule:' or "

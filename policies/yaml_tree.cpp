@@ -217,6 +217,72 @@ Error Source::error(Place place, const std::string& why, std::string remedy) con
       std::move(remedy));
 }
 
+bool YamlNode::operator==(const YamlNode& other) const {
+  return kind == other.kind && quoted == other.quoted && offset == other.offset && place == other.place &&
+         text == other.text && items == other.items && entries == other.entries;
+}
+
+namespace {
+
+void packNumber(std::string& bytes, size_t value) {
+  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
+  bytes += static_cast<char>(value);
+}
+
+void pack(std::string& bytes, const YamlNode& node) {
+  packNumber(bytes, static_cast<size_t>(node.kind) << 1 | (node.quoted ? 1 : 0));
+  packNumber(bytes, node.offset);
+  packNumber(bytes, node.place.line);
+  packNumber(bytes, node.place.column);
+  packNumber(bytes, node.text.size());
+  bytes += node.text;
+  packNumber(bytes, node.items.size());
+  for (const YamlNode& item : node.items) pack(bytes, item);
+  packNumber(bytes, node.entries.size());
+  for (const auto& [key, value] : node.entries) pack(bytes, key), pack(bytes, value);
+}
+
+size_t unpackNumber(std::string_view& bytes) {
+  size_t value = 0;
+  for (unsigned shift = 0; !bytes.empty(); shift += 7) {
+    const auto byte = static_cast<uint8_t>(bytes.front());
+    bytes.remove_prefix(1);
+    value |= size_t{byte & 0x7fu} << shift;
+    if (byte < 0x80) break;
+  }
+  return value;
+}
+
+void unpack(std::string_view& bytes, YamlNode& node) {
+  const size_t kind = unpackNumber(bytes);
+  node.kind = static_cast<YamlNode::Kind>(kind >> 1);
+  node.quoted = (kind & 1) != 0;
+  node.offset = unpackNumber(bytes);
+  node.place.line = static_cast<unsigned>(unpackNumber(bytes));
+  node.place.column = static_cast<unsigned>(unpackNumber(bytes));
+  const size_t size = unpackNumber(bytes);
+  node.text = bytes.substr(0, size);
+  bytes.remove_prefix(node.text.size());
+  node.items.resize(unpackNumber(bytes));
+  for (YamlNode& item : node.items) unpack(bytes, item);
+  node.entries.resize(unpackNumber(bytes));
+  for (auto& [key, value] : node.entries) unpack(bytes, key), unpack(bytes, value);
+}
+
+}  // namespace
+
+std::string packYaml(const YamlNode& node) {
+  std::string bytes;
+  pack(bytes, node);
+  return bytes;
+}
+
+YamlNode unpackYaml(std::string_view packed) {
+  YamlNode root;
+  unpack(packed, root);
+  return root;
+}
+
 YamlNode parseYaml(const Source& source) {
   const std::vector<size_t> lines = checkText(source);
   Builder builder(source, lines);

@@ -20,6 +20,7 @@ constexpr size_t kMaxYamlNodes = 1'000'000;
 // Counted from 1, in characters.
 struct Place {
   unsigned line = 1, column = 1;
+  bool operator==(const Place&) const = default;
 };
 
 struct YamlEntry;
@@ -35,16 +36,19 @@ struct YamlNode {
   std::vector<YamlEntry> entries;  // kMap, keys are scalars
 
   const YamlNode* find(std::string_view key) const;
+  bool operator==(const YamlNode&) const;
 };
 
 struct YamlEntry {
   YamlNode first, second;
+  bool operator==(const YamlEntry&) const = default;
 };
 
 // The text of a policy and what it is called in messages.
 struct Source {
   std::string name;
   std::string text;
+  std::string_view packed = {};  // its tree, if the policy is part of the program: by packYaml()
 
   Place placeOf(size_t offset) const;
   // "name:line:column: why"
@@ -52,6 +56,10 @@ struct Source {
 };
 
 YamlNode parseYaml(const Source& source);
+
+// A tree as bytes, and back: what parseYaml() takes milliseconds for. Trusted data.
+std::string packYaml(const YamlNode& node);
+YamlNode unpackYaml(std::string_view packed);
 
 // The candidate that is nearest to `word` by edit distance, or empty if none is near.
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);

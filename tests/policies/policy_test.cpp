@@ -6,6 +6,7 @@
 
 #include "policies/explain.h"
 #include "policies/stock.h"
+#include "policies/yaml_tree.h"
 #include "tests/policies/policy_fixture.h"
 
 namespace airr::policies {
@@ -375,6 +376,17 @@ TEST_P(Stock, EveryRuleHasExamples) {
         return example.rule == i && example.matches == side;
       })) << policy.rules()[i].name;
   }
+}
+
+TEST_P(Stock, HasTheTreeOfItsText) {
+  const auto stock = std::ranges::find(stockPolicies(), GetParam(), &StockPolicy::name);
+  ASSERT_NE(stock, stockPolicies().end());
+  const YamlNode parsed = parseYaml({std::string(stock->name), std::string(stock->text)});
+  ASSERT_FALSE(parsed.items.empty());
+  EXPECT_TRUE(unpackYaml(stock->tree) == parsed);
+  YamlNode other = parsed;
+  other.items.back().entries.back().second.text += ' ';
+  EXPECT_FALSE(unpackYaml(stock->tree) == other);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Stock, testing::ValuesIn(stockPolicyNames()), [](const auto& one) {
