@@ -5,31 +5,12 @@
 #include <fstream>
 #include <iterator>
 
+#include "policies/classify/embedding.h"
 #include "policies/yaml_tree.h"
-
-namespace {
-
-// As a string literal, a line for every 100 bytes.
-std::string literal(const std::string& bytes) {
-  std::string text = "\"";
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    if (i % 100 == 99) text += "\"\n    \"";
-    const auto byte = static_cast<unsigned char>(bytes[i]);
-    if (byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\' && byte != '?') {
-      text += bytes[i];
-    } else {
-      char octal[8];
-      std::snprintf(octal, sizeof octal, "\\%03o", byte);
-      text += octal;
-    }
-  }
-  return text + '"';
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   using namespace airr::policies;
+  using airr::embedding::literal;
   if (argc < 3) return 1;
   std::ofstream out(argv[1]);
   out << "// Made by embed_policies.\n#include \"policies/stock.h\"\n\nnamespace airr::policies {\n\n"

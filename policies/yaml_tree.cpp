@@ -10,8 +10,13 @@
 #include <set>
 #include <streambuf>
 
+#include "policies/classify/embedding.h"
+
 namespace airr::policies {
 namespace {
+
+using embedding::packNumber;
+using embedding::unpackNumber;
 
 constexpr unsigned kMaxLineBytes = 64 << 10;
 
@@ -224,11 +229,6 @@ bool YamlNode::operator==(const YamlNode& other) const {
 
 namespace {
 
-void packNumber(std::string& bytes, size_t value) {
-  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
-  bytes += static_cast<char>(value);
-}
-
 void pack(std::string& bytes, const YamlNode& node) {
   packNumber(bytes, static_cast<size_t>(node.kind) << 1 | (node.quoted ? 1 : 0));
   packNumber(bytes, node.offset);
@@ -240,17 +240,6 @@ void pack(std::string& bytes, const YamlNode& node) {
   for (const YamlNode& item : node.items) pack(bytes, item);
   packNumber(bytes, node.entries.size());
   for (const auto& [key, value] : node.entries) pack(bytes, key), pack(bytes, value);
-}
-
-size_t unpackNumber(std::string_view& bytes) {
-  size_t value = 0;
-  for (unsigned shift = 0; !bytes.empty(); shift += 7) {
-    const auto byte = static_cast<uint8_t>(bytes.front());
-    bytes.remove_prefix(1);
-    value |= size_t{byte & 0x7fu} << shift;
-    if (byte < 0x80) break;
-  }
-  return value;
 }
 
 void unpack(std::string_view& bytes, YamlNode& node) {

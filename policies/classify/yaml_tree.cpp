@@ -9,8 +9,13 @@
 #include <set>
 #include <sstream>
 
+#include "policies/classify/embedding.h"
+
 namespace airr::classify {
 namespace {
+
+using embedding::packNumber;
+using embedding::unpackNumber;
 
 constexpr size_t kMaxDepth = 32;
 constexpr size_t kMaxNodes = 200'000;
@@ -162,11 +167,6 @@ YamlNode parseYaml(const Source& source) {
 
 namespace {
 
-void packNumber(std::string& bytes, size_t value) {
-  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
-  bytes += static_cast<char>(value);
-}
-
 void pack(std::string& to, const YamlNode& node) {
   std::string bytes(1, static_cast<char>(node.kind));
   packNumber(bytes, node.place.line);
@@ -179,17 +179,6 @@ void pack(std::string& to, const YamlNode& node) {
   for (const YamlNode& item : node.items) pack(bytes, item);
   packNumber(to, bytes.size());
   to += bytes;
-}
-
-size_t unpackNumber(std::string_view& bytes) {
-  size_t value = 0;
-  for (unsigned shift = 0; !bytes.empty(); shift += 7) {
-    const auto byte = static_cast<uint8_t>(bytes.front());
-    bytes.remove_prefix(1);
-    value |= size_t{byte & 0x7fu} << shift;
-    if (byte < 0x80) break;
-  }
-  return value;
 }
 
 void unpack(std::string_view& from, YamlNode& node, unsigned levels) {
