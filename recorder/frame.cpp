@@ -42,7 +42,6 @@ constexpr int kEventWindowLog = 22, kEventHashLog = 16;
 // Of a session's first events, which may be all: what is to be cleared and touched for the larger table is a
 // twentieth of a millisecond.
 constexpr int kFirstHashLog = 13;
-constexpr uint64_t kFirstInterval = 256 << 10;
 
 void requireZstd(size_t code) {
   if (ZSTD_isError(code)) {
