@@ -25,6 +25,7 @@
 
 #include "mediator/memory_map.h"
 #include "mediator/recording.h"
+#include "mediator/signal_frame.h"
 #include "recorder/gate/gate.h"
 
 namespace airr {
@@ -33,7 +34,6 @@ namespace {
 using schema::Syscall;
 
 constexpr uint64_t kKernelSignalSet = 8;
-constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 // Flags that the kernel keeps of a struct sigaction (include/uapi/asm-generic/signal-defs.h and
 // asm/signal.h); with others its answer to a later query is not what was set.
 constexpr uint64_t kKeptActionFlags = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK |

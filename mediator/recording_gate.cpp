@@ -11,6 +11,7 @@
 #include "mediator/gate_patch.h"
 #include "mediator/instruction.h"
 #include "mediator/recording.h"
+#include "mediator/signal_frame.h"
 #include "recorder/files.h"
 #include "recorder/gate/gate.h"
 #include "schema/error.h"
@@ -22,7 +23,6 @@ using schema::Syscall;
 
 // Stops without a clock reading after which the gate stops logging them.
 constexpr uint32_t kGateIdleStops = 16;
-constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
 }  // namespace
 

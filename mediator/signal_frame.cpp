@@ -3,7 +3,6 @@
 #include <ucontext.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstddef>
 #include <cstring>
 
@@ -73,7 +72,6 @@ Registers registersOf(std::span<const uint8_t> bytes, const Registers& atReturn)
 }
 
 uint64_t signalMaskOf(std::span<const uint8_t> bytes) {
-  constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
   uint64_t mask;
   memcpy(&mask, bytes.data() + kUcontext + offsetof(ucontext_t, uc_sigmask), sizeof mask);
   return mask & ~kUnblockable;

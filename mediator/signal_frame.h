@@ -4,6 +4,7 @@
 // Reads tracee memory; throws nothing: an unreadable frame gives an empty region or state.
 #pragma once
 
+#include <csignal>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "mediator/tracee.h"
 
 namespace airr {
+
+// Signals that no mask keeps back, as a mask (sigprocmask(2)).
+constexpr uint64_t kUnblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
 // From the handler's first stack pointer to the end of the extended state.
 Region signalFrame(Tracee&, const Registers& atHandler);
