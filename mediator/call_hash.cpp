@@ -76,16 +76,17 @@ void setPath(schema::Syscall::Builder call, const std::string& path) {
   call.setPath(path);
   const uint64_t digest = call.getInputHash();
   if (digest == 0) return;
-  for (size_t start = 0; start < path.size();) {
+  const auto isNameFrom = [&](size_t start) {
     const size_t length = path.size() - start;
-    if (length <= UINT16_MAX && hashName(path.c_str() + start, length) == digest) {
-      call.setInputHash(0);
-      return call.setNameLength(static_cast<uint16_t>(length));
-    }
-    const size_t slash = path.find('/', start);
-    if (slash == std::string::npos) return;
-    start = slash + 1;
-  }
+    if (length == 0 || length > UINT16_MAX || hashName(path.c_str() + start, length) != digest) return false;
+    call.setInputHash(0);
+    call.setNameLength(static_cast<uint16_t>(length));
+    return true;
+  };
+  if (isNameFrom(0)) return;
+  // Relative; or absolute where a link stands for what comes before (/lib for /usr/lib).
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+    if (isNameFrom(slash + 1) || isNameFrom(slash)) return;
 }
 
 std::optional<std::string_view> passedName(schema::Syscall::Reader call) {

@@ -94,4 +94,11 @@ void Enforcement::report(const std::string& text) {
   if (reported_.size() == kMostReports) fprintf(stderr, "airr: further decisions are in the trace only\n");
 }
 
+bool Enforcement::mayAlwaysRead(const std::string& path, const struct stat& object) const {
+  Action action;
+  action.kind = ActionKind::kOpenRead;
+  action.setPath(path);
+  return !state_.carriesLabels(path) && floor_.forbids(action, &object) == nullptr && policy_.alwaysAllows(action);
+}
+
 }  // namespace airr

@@ -54,6 +54,8 @@ class Enforcement {
   bool decides() const { return decides_; }
   // Whether all actions of this kind are allowed, whatever their facts are.
   bool isFree(policies::ActionKind kind) const { return free_[static_cast<unsigned>(kind)]; }
+  // Whether a file may be read whoever asks and whatever else is true, with nothing to follow from it.
+  bool mayAlwaysRead(const std::string& path, const struct stat&) const;
   bool uses(policies::Fact fact) const { return (policy_.factsUsed() & policies::only(fact)) != 0; }
 
   // Says on the terminal what did not run, once for each text, and at most kMostReports times.

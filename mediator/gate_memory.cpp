@@ -46,13 +46,12 @@ uint64_t makeFile(Injection& injection) {
   return require(fd, "making memory for the gate");
 }
 
-// It counts for memory too (memfd_create(2) is of tmpfs), and the session's programs have it as well.
+}  // namespace
+
 bool fileSizesAreLimited() {
   rlimit limit{};
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
-
-}  // namespace
 
 std::unique_ptr<GateMemory> GateMemory::map(Injection& injection) {
   if (fileSizesAreLimited()) {
@@ -151,6 +150,7 @@ std::unique_ptr<GateMemory> GateMemory::fork() const {
   for (size_t i = 0; i < AIRR_GATE_DIRECTORIES; ++i) {
     if (load(from.directories[i].length) != 0) memcpy(&to.directories[i], &from.directories[i], sizeof to.directories[i]);
   }
+  to.here = from.here;
   to.position = to.log_used = 0;
   return child;
 }

@@ -18,6 +18,10 @@
 
 namespace airr {
 
+// Whether a limit on the size of files, which the session's programs have as well, counts for memory that is a file
+// (memfd_create(2) is of tmpfs).
+bool fileSizesAreLimited();
+
 class GateMemory {
  public:
   // Of a fresh image whose gate's text is mapped, and from AIRR_GATE_DATA on private memory: puts zeros there

@@ -69,13 +69,14 @@ int Launcher::Child::becomeProgram() const {
     limit.rlim_cur = std::min<rlim_t>(options.stackLimit, limit.rlim_max);
     rawCall(SYS_prlimit64, 0, RLIMIT_STACK, asArgument(&limit));
   }
-  if (options.tree >= 0) {
-    // Its number is above the limit that is usual, so that no program expects it to be free.
+  if (!options.gateFiles.empty()) {
+    // Their numbers are above the limit that is usual, so that no program expects them to be free.
     rlimit limit{};
     rawCall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, asArgument(&limit));
-    const rlimit more{std::max(limit.rlim_cur, std::min<rlim_t>(AIRR_GATE_TREE_FD + 1, limit.rlim_max)), limit.rlim_max};
+    const rlimit more{std::max(limit.rlim_cur, std::min<rlim_t>(AIRR_GATE_OWN_FDS_END, limit.rlim_max)), limit.rlim_max};
     rawCall(SYS_prlimit64, 0, RLIMIT_NOFILE, asArgument(&more));
-    rawCall(SYS_dup2, options.tree, AIRR_GATE_TREE_FD);
+    for (size_t i = 0; i < options.gateFiles.size(); ++i)
+      rawCall(SYS_dup2, options.gateFiles[i], static_cast<long>(AIRR_GATE_OWN_FDS + i));
     rawCall(SYS_prlimit64, 0, RLIMIT_NOFILE, asArgument(&limit));
   }
   long result = 0;

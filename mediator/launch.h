@@ -26,7 +26,7 @@ struct LaunchOptions {
   std::vector<std::string> environment;
   Filter filter;
   int landlock = -1;                     // a ruleset that binds the program, if there is one
-  int tree = -1;                         // AIRR_GATE_TREE, to be the program's AIRR_GATE_TREE_FD; -1: nothing is
+  std::vector<int> gateFiles;            // to be the program's AIRR_GATE_OWN_FDS and those behind it
   bool newSession = false;               // setsid: away from the terminal's signals
   uint64_t stackLimit = 0;               // RLIMIT_STACK to set, 0: leave
 };

@@ -116,7 +116,10 @@ void Recording::launch() {
   launchOptions.arguments = options_.command;
   launchOptions.environment = recordedEnvironment(options_.shimPath);
   grantGate();
-  launchOptions.tree = tree_.get();
+  if (opens_) {
+    const auto files = opens_->files();
+    launchOptions.gateFiles.assign(files.begin(), files.end());
+  }
   launchOptions.filter = Filter(notifiedCalls(overlay_ || policies::decidesAnything(policy)), gatePowers_);
   const LandlockRules kernelRules = compileLandlock(policy, landlockAbi());
   UniqueFd ruleset;
@@ -176,6 +179,7 @@ void Recording::launch() {
   }
   enforcement_ = std::make_unique<Enforcement>(
       std::move(policy), Floor(std::move(secret), std::move(kept)), overlay_ != nullptr);
+  if (opens_) enforcement_->state().onLabel = [this](std::string_view path) { takeGrantBack(path); };
 
   struct stat output {}, error {};
   oneStream_ = fstat(1, &output) == 0 && fstat(2, &error) == 0 && output.st_dev == error.st_dev &&
@@ -206,14 +210,12 @@ void Recording::launch() {
 void Recording::grantGate() {
   gatePowers_.looksUp = policies::allowsEverywhere(options_.policy, policies::ActionKind::kMetadata);
   rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max <= AIRR_GATE_TREE_FD) return;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < AIRR_GATE_OWN_FDS_END || fileSizesAreLimited()) return;
   if (overlay_ || !options_.policy.allowsIn(policies::ActionKind::kOpenRead, AIRR_GATE_TREE)) return;
   for (const GuardedPlace& place : guardedPlaces(options_.tracePath, options_.witness))
     if (policies::isUnder(realPath(place.path), AIRR_GATE_TREE)) return;
-  tree_ = openOwn(AIRR_GATE_TREE, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-  struct stat status {};
-  if (tree_ && (fstat(tree_.get(), &status) != 0 || !isOnLocalFileSystem(tree_.get(), status))) tree_.reset();
-  gatePowers_.opensInTree = static_cast<bool>(tree_);
+  opens_ = GateOpens::make();
+  gatePowers_.opens = opens_ != nullptr;
 }
 
 // Puts the chosen trees under an overlay, before anything that the session could see is looked up.

@@ -17,6 +17,7 @@
 #include "mediator/enforcement.h"
 #include "mediator/facts/call_actions.h"
 #include "mediator/facts/host_names.h"
+#include "mediator/gate_opens.h"
 #include "mediator/gate_patch.h"
 #include "mediator/launch.h"
 #include "mediator/memory_map.h"
@@ -82,12 +83,22 @@ class Recording {
   void noteGateFile(Task&, int fd, uint8_t what, bool tell);
   void noteGateDuplicate(Task&, int fd, int copy);
   void forgetAllGateFiles(Task&);
-  void checkTree(Task&);
-  bool keepsTree(Task&);
+  void mapGrants(Injection&);
+  void checkGateFiles(Task&);
+  bool keepsGateFiles(Task&);
   void closeAround(Task&, uint32_t first, uint32_t last);
-  bool listWithoutTree(Task&);
-  void patchOpenSite(Task&, std::string_view path);
+  bool listWithoutGateFiles(Task&);
+  void grantOpen(Task&, const std::string& path, const struct stat&);
+  bool mayGrant(const std::string& path, const struct stat&) const;
+  void grantOthersIn(const std::string& directory);
+  void takeGrantBack(std::string_view path);
   void tellDirectory(Task&, int fd, std::string_view path);
+  void tellPlace(airr_gate_directory&, int fd, std::string_view path);
+  void beforeNamesChange(Task&);
+  void afterNamesChange(Task&);
+  void forgetGrants();
+  void forgetPlaces();
+  void noteDirectoryVaries(Task&);
   bool endNameFault(Task&, int signal);
   void noteOpenFile(Task&, int fd);
   bool gateMakes(uint64_t number) const;
@@ -313,7 +324,8 @@ class Recording {
   std::unique_ptr<FileNotes> callNotes_;
   bool counterTraps_ = false;    // PR_SET_TSC works here
   GatePowers gatePowers_;
-  UniqueFd tree_;  // AIRR_GATE_TREE, while the gate may open what is in it
+  std::unique_ptr<GateOpens> opens_;  // null: the gate opens nothing
+  bool grantsNames_ = true;           // and more than what is in the tree
   std::deque<std::pair<Tid, Stop>> missed_;  // ends that were reported to who waited for something else
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;

@@ -128,7 +128,8 @@ void Recording::enterCall(Task& task) {
   const char* why = nullptr;
   if (int error = syscalls::refusedOperation(*task.model, task.call, &why); error != 0)
     return refuse(task, error, why);
-  if (keepsTree(task)) return;
+  if (keepsGateFiles(task)) return;
+  beforeNamesChange(task);
   if (touchesGate(task)) return refuse(task, EPERM, "changes the gate's memory");
   if (task.model->treatment == Treatment::kMemory && !task.space->sites.patches->empty()) unpatchChanged(task);
 
@@ -363,6 +364,7 @@ void Recording::noteLimit(uint64_t resource) {
 // What the mediator must know about a call that succeeded, and events that go before the call's.
 void Recording::noteBefore(Task& task, int64_t result) {
   const uint64_t* a = task.call.arguments;
+  afterNamesChange(task);
   switch (task.call.number) {
     case SYS_chroot:
     case SYS_pivot_root:
@@ -370,7 +372,7 @@ void Recording::noteBefore(Task& task, int64_t result) {
     case SYS_setns:
       task.process->plain = false;
       allowInGate(task, AIRR_GATE_MAY_OPEN, false);
-      task.process->directoryVaries = true;
+      noteDirectoryVaries(task);
       [[fallthrough]];
     case SYS_chdir:
     case SYS_fchdir:

@@ -63,6 +63,7 @@ bool Recording::perform(Task& task) {
 }
 
 void Recording::finishPerformed(Task& task, int64_t result) {
+  if (result >= 0) afterNamesChange(task);
   auto event = beginEvent(task);
   auto call = event.initSyscall();
   fillCall(task, call, task.entered ? Syscall::Phase::LEAVE : Syscall::Phase::WHOLE);
@@ -168,7 +169,7 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   if (!changes && !task.process->sharesFiles && isOnLocalFileSystem(own.get(), name.status))
     task.process->files.adopt(number, std::move(own), name.status).path = path;
   noteOpenFile(task, number);
-  if (!changes) patchOpenSite(task, path);
+  if (!changes) grantOpen(task, path, name.status);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

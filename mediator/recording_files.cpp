@@ -224,7 +224,7 @@ bool Recording::answerRead(Task& task) {
       return false;
     }
     case SYS_getdents64: {
-      if (!directory) return listWithoutTree(task);
+      if (!directory) return listWithoutGateFiles(task);
       const off_t before = lseek(own, 0, SEEK_CUR);
       bytes_.resize(a[2]);
       const long n = syscall(SYS_getdents64, own, bytes_.data(), a[2]);
@@ -413,7 +413,7 @@ bool Recording::answerOpen(Task& task, int dirfd, uint64_t path, uint64_t flags)
   if (!task.process->sharesFiles)
     task.process->files.adopt(number, std::move(own), s).path = name;
   noteOpenFile(task, number);
-  patchOpenSite(task, name);
+  grantOpen(task, name, s);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

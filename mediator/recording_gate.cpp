@@ -109,8 +109,8 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
     if (in.size() < 2 || facts::writesByOpening(task.call)) return false;
     opened = in.back() & (AIRR_GATE_FILE_READ | AIRR_GATE_FILE_DIRECTORY);
     in = in.first(in.size() - 1);
-    path = gateLookedUp(task, in);
-    if (!policies::isUnder(path, AIRR_GATE_TREE)) return false;
+    path = opens_->pathOf(gateLookedUp(task, in));
+    if (!opens_->has(path)) return false;
   } else if (isGateLookup(entry.number) && in.size() > 1) {
     path = gateLookedUp(task, in);
   }
@@ -203,7 +203,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
 
 // Whether the gate of this session makes such calls.
 bool Recording::gateMakes(uint64_t number) const {
-  return isGateCall(number) || (gatePowers_.looksUp && isGateLookup(number)) || (tree_ && isGateOpen(number));
+  return isGateCall(number) || (gatePowers_.looksUp && isGateLookup(number)) || (opens_ && isGateOpen(number));
 }
 
 // The absolute path of a name in the log, with its NUL.

@@ -182,7 +182,7 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
   Task& child = makeTask(childTid);
   if (request.flags & CLONE_THREAD) {
     child.process = task.process;
-    if ((request.flags & CLONE_FS) == 0) task.process->directoryVaries = true;
+    if ((request.flags & CLONE_FS) == 0) noteDirectoryVaries(task);
   } else {
     child.process = std::make_shared<Process>();
     child.process->pid = childTid;
@@ -194,7 +194,10 @@ void Recording::onSpawn(Task& task, const Stop& stop) {
                                   static_cast<uint32_t>(raw(childTid)));
     constexpr uint64_t kNewNamespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER;
     if (request.flags & CLONE_FILES) child.process->sharesFiles = task.process->sharesFiles = true;
-    if (request.flags & CLONE_FS) child.process->directoryVaries = task.process->directoryVaries = true;
+    if (request.flags & CLONE_FS) {
+      noteDirectoryVaries(task);
+      child.process->directoryVaries = true;
+    }
     child.process->plain = task.process->plain && (request.flags & kNewNamespaces) == 0;
   }
   ++child.process->liveTasks;
@@ -342,8 +345,8 @@ void Recording::onExec(Task& reported, const Stop& stop) {
 
   noteSignalMask(*task);
   std::vector<MappedRegion> regions = readMemoryMap(task->tracee.tid());
+  checkGateFiles(*task);
   mapGate(*task, regions);
-  checkTree(*task);
   for (const MappedRegion& region : regions)
     if (!isVdso(region) && region.name[0] != '[') space->known.add(region.start.value, region.length());
   const std::string exe = executableOf(task->tracee.tid(), program_);
@@ -413,6 +416,7 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   } else if (low < high) {
     require(injection.call(SYS_munmap, {low, high - low}), "hiding the vDSO");
   }
+  if (opens_) mapGrants(injection);
   space.gate = GateMemory::map(injection);
   injection.end();
   airr_gate_data& data = space.gate->data();
@@ -420,7 +424,8 @@ void Recording::mapGate(Task& task, const std::vector<MappedRegion>& regions) {
   data.limit = AIRR_GATE_CLOCKS;
   data.yield_at = UINT64_MAX;
   space.sites.may = AIRR_GATE_MAY_PROTECT | AIRR_GATE_MAY_USE_FILES | (gatePowers_.looksUp ? AIRR_GATE_MAY_LOOK_UP : 0) |
-                    (gatePowers_.opensInTree && task.process->plain ? AIRR_GATE_MAY_OPEN : 0);
+                    (opens_ && task.process->plain ? AIRR_GATE_MAY_OPEN : 0) |
+                    (opens_ && opens_->merged() ? AIRR_GATE_MAY_MERGE : 0);
   data.may = space.sites.may;
   data.kernel_clock = readsClock ? vdso + vdsoClockOffset() : 0;
   space.gateArmed = true;

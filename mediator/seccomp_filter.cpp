@@ -105,8 +105,25 @@ void decideWhen(Program& program, const CallTest& when, uint32_t verdict) {
   program.insert(program.end(), body.begin(), body.end());
 }
 
+// The same, with other tests for each of some values of an argument; with other values the call stops.
+void decideBy(Program& program, uint16_t number, int argument,
+              const std::vector<std::pair<uint32_t, std::vector<ArgumentTest>>>& values, uint32_t verdict) {
+  Program body;
+  for (const auto& [value, tests] : values) {
+    Program one;
+    for (const ArgumentTest& test : tests) require(one, test);
+    give(one, verdict);
+    loadArgument(body, argument);
+    jump(body, BPF_JEQ, value, 0, one.size());
+    body.insert(body.end(), one.begin(), one.end());
+  }
+  give(body, stop(FilterData::kNative));
+  jump(program, BPF_JEQ, number, 0, body.size());
+  program.insert(program.end(), body.begin(), body.end());
+}
+
 // What the gate makes (recorder/gate/call.c): calls that use what was granted before, and neither
-// name nor reach anything; and, where no policy decides on them, lookups of names, and opens in the tree.
+// name nor reach anything; and, where no policy decides on them, lookups of names, and opens.
 void passGate(Program& program, GatePowers powers) {
   Program calls;
   load(calls, offsetof(seccomp_data, nr));
@@ -125,20 +142,30 @@ void passGate(Program& program, GatePowers powers) {
     }
   }
   decideWhen(calls, {SYS_ioctl, {{1, 0, 0, {TCGETS}}}}, SECCOMP_RET_ALLOW);
-  // The tree's own descriptor stays what it is.
-  static_assert(AIRR_GATE_TREE_FD == 1024);
-  const ArgumentTest belowTree{0, ~uint32_t{AIRR_GATE_TREE_FD - 1}, 0, {}};
-  const ArgumentTest copyBelowTree{1, ~uint32_t{AIRR_GATE_TREE_FD - 1}, 0, {}};
-  decideWhen(calls, {SYS_close, {belowTree}}, SECCOMP_RET_ALLOW);
-  for (uint16_t number : {SYS_dup2, SYS_dup3}) decideWhen(calls, {number, {belowTree, copyBelowTree}}, SECCOMP_RET_ALLOW);
-  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC, F_SETLK}}, belowTree}},
+  // The gate's own descriptors stay what they are.
+  static_assert(AIRR_GATE_OWN_FDS == 1024);
+  const ArgumentTest below{0, ~uint32_t{AIRR_GATE_OWN_FDS - 1}, 0, {}};
+  const ArgumentTest copyBelow{1, ~uint32_t{AIRR_GATE_OWN_FDS - 1}, 0, {}};
+  decideWhen(calls, {SYS_close, {below}}, SECCOMP_RET_ALLOW);
+  for (uint16_t number : {SYS_dup2, SYS_dup3}) decideWhen(calls, {number, {below, copyBelow}}, SECCOMP_RET_ALLOW);
+  decideWhen(calls, {SYS_fcntl, {{1, 0, 0, {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC, F_SETLK}}, below}},
              SECCOMP_RET_ALLOW);
-  if (powers.opensInTree) {
+  if (powers.opens) {
     constexpr uint32_t kWays = (AIRR_GATE_HOW_COUNT - 1) * AIRR_GATE_HOW_STRIDE;
-    static_assert((AIRR_GATE_HOWS & kWays) == 0);
-    const ArgumentTest how{2, ~(kWays | uint32_t{AIRR_GATE_HOWS}), AIRR_GATE_HOWS, {}, /*large=*/false, /*small=*/true};
+    const auto how = [](uint32_t first) {
+      return ArgumentTest{2, ~(kWays | first), first, {}, /*large=*/false, /*small=*/true};
+    };
+    static_assert((AIRR_GATE_HOWS & kWays) == 0 && (AIRR_GATE_GRANTED_HOWS & kWays) == 0);
     const ArgumentTest whole{3, 0, 0, {AIRR_GATE_HOW_SIZE}, /*large=*/false, /*small=*/true};
-    decideWhen(calls, {SYS_openat2, {{0, 0, 0, {AIRR_GATE_TREE_FD}}, how, whole}}, SECCOMP_RET_ALLOW);
+    // A whole name that is granted, not what stands in the middle of one.
+    constexpr uint32_t kNumbers = AIRR_GATE_GRANTED_NAMES_SIZE - AIRR_GATE_NAME_SIZE;
+    static_assert((AIRR_GATE_GRANTED_NAMES & (AIRR_GATE_GRANTED_NAMES_SIZE - 1)) == 0);
+    const ArgumentTest granted{1, ~(kNumbers | uint32_t{AIRR_GATE_GRANTED_NAMES}), AIRR_GATE_GRANTED_NAMES, {},
+                               /*large=*/false, /*small=*/true};
+    decideBy(calls, SYS_openat2, 0,
+             {{AIRR_GATE_TREE_FD, {how(AIRR_GATE_HOWS), whole}},
+              {AIRR_GATE_ROOT_FD, {granted, how(AIRR_GATE_GRANTED_HOWS), whole}}},
+             SECCOMP_RET_ALLOW);
   }
   decideWhen(calls, {SYS_futex, {{1, 0, 0, {FUTEX_WAKE, FUTEX_WAKE_PRIVATE}}}}, SECCOMP_RET_ALLOW);
   decideWhen(calls, {SYS_arch_prctl, {{0, 0, 0, {ARCH_SET_FS}}}}, SECCOMP_RET_ALLOW);

@@ -35,7 +35,7 @@ struct CallTest {
 // What the gate may do beyond what needs no policy.
 struct GatePowers {
   bool looksUp = false;      // looking at metadata by name
-  bool opensInTree = false;  // opening what is in AIRR_GATE_TREE for reading
+  bool opens = false;        // opening what is in AIRR_GATE_TREE, or is granted (open_grants.h), for reading
 };
 
 class Filter {

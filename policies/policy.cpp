@@ -292,6 +292,14 @@ bool Policy::allowsIn(ActionKind kind, std::string_view tree) const {
          !canDifferIn(kind, tree);
 }
 
+bool Policy::alwaysAllows(Action action) const {
+  for (const FactInfo& fact : allFacts())
+    if ((fact.kinds & only(action.kind)) != 0 && !action.has(fact.fact)) action.setUnknown(fact.fact);
+  const Decision decision = evaluate(action);
+  return decision.verdict == Verdict::kAllow && decision.ground == Decision::Ground::kRule && decision.labels == 0 &&
+         decision.degrade == 0 && decision.restrictions == 0 && !decision.killSession;
+}
+
 bool letsLoad(const Policy& policy, const std::string& path) {
   for (const ActionKind kind : {ActionKind::kOpenRead, ActionKind::kLoad}) {
     const auto trees = policy.allowedSubtrees(kind);

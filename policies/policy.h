@@ -134,6 +134,9 @@ class Policy {
   std::vector<std::string> allowedSubtrees(ActionKind kind) const;
   // The same for one tree, which may be part of a larger one that has exceptions elsewhere.
   bool allowsIn(ActionKind kind, std::string_view tree) const;
+  // The same for one action: whatever else is true than the facts that it has. Labels that its object carries are not
+  // looked at.
+  bool alwaysAllows(Action action) const;
 
  private:
   friend class PolicyParser;

@@ -58,14 +58,18 @@ void SessionState::apply(uint32_t process, const Action& action, const Decision&
 
 void SessionState::label(std::string_view path, NameSet labels) {
   if (path.empty()) return;
+  if ((labels & ~labelsOf(path)) == 0) return;
   const auto found = objects_.find(path);
+  bool every = false;
   if (found != objects_.end()) {
     found->second |= labels;
   } else if (objects_.size() < kMaxObjects) {
     objects_.emplace(path, labels);
   } else {
     everyObject_ |= labels;
+    every = true;
   }
+  if (onLabel) onLabel(every ? std::string_view() : path);
 }
 
 NameSet SessionState::labelsOf(std::string_view path) const {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <unordered_map>
 
@@ -26,6 +27,12 @@ class SessionState {
   void prepare(uint32_t process, Action& action) const;
   // Learns from the decision. `happens`: the action goes on (after approval, if it needs one).
   void apply(uint32_t process, const Action& action, const Decision& decision, bool happens);
+
+  // What carries labels, by path.
+  bool carriesLabels(std::string_view path) const { return labelsOf(path) != 0; }
+  // Called with each path that gets labels which it has not carried, before anything reads it with them; with an empty
+  // one, everything gets some.
+  std::function<void(std::string_view path)> onLabel;
 
   NameSet degraded() const { return degraded_; }
   NameSet labels() const { return labels_; }  // that any process has carried

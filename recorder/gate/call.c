@@ -143,8 +143,10 @@ static int known(const struct airr_gate_data* data, uint64_t fd, uint8_t what) {
           allowed(data, AIRR_GATE_MAY_USE_FILES));
 }
 
-// What is called of a descriptor and stays the program's own to ask: not the gate's, which is not there for it.
-static int is_its_own(uint64_t fd) { return (uint32_t)fd != AIRR_GATE_TREE_FD; }
+// What is called of a descriptor and stays the program's own to ask: not of the gate's, which are not there for it.
+static int is_its_own(uint64_t fd) {
+  return (uint32_t)fd < AIRR_GATE_OWN_FDS || (uint32_t)fd >= AIRR_GATE_OWN_FDS_END;
+}
 
 static int duplicates(const struct call* call) {
   const uint32_t what = (uint32_t)call->argument[1];
@@ -463,29 +465,72 @@ static int is_plain(const char* name) {
   return name[-1] != '/';
 }
 
-// A name as it is called from the tree on; 0: it is not there, or not plain.
-static const char* name_in_tree(struct airr_gate_data* data, const struct shape* shape, const char* name, uint64_t size) {
-  enum { kSkipped = sizeof AIRR_GATE_TREE };
-  _Static_assert(kSkipped == 5, "all characters of the tree's name are compared, the gate has no data");
+// The absolute path of a name, behind the root's "/", padded to whole words; 0: where it begins is not known.
+static const char* path_of(struct airr_gate_data* data, const struct shape* shape, const char* name, uint64_t size) {
+  char* const path = (char*)data->open_name;
+  uint64_t length = 0;
   if (name[0] == '/') {
-    const int in_tree = name[1] == AIRR_GATE_TREE[1] && name[2] == AIRR_GATE_TREE[2] && name[3] == AIRR_GATE_TREE[3] &&
-                        name[4] == '/';
-    return in_tree && name[kSkipped] != 0 && is_plain(name + kSkipped) ? name + kSkipped : 0;
+    ++name, --size;
+  } else {
+    const int here = (int32_t)shape->directory == kHere;
+    const uint32_t fd = (uint32_t)shape->directory;
+    const struct airr_gate_directory* directory = here ? &data->here : &data->directories[fd % AIRR_GATE_DIRECTORIES];
+    length = directory->length;
+    if (length == 0 || length >= AIRR_GATE_DIRECTORY_SIZE ||
+        (!here && (directory->fd != fd || !known(data, fd, AIRR_GATE_FILE_DIRECTORY))))
+      return 0;
+    copy(path, directory->path, length);
+    path[length++] = '/';
   }
-  const uint32_t fd = (uint32_t)shape->directory;
-  const struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
-  const uint64_t length = directory->length;
-  if (!known(data, fd, AIRR_GATE_FILE_DIRECTORY) || directory->fd != fd || length == 0 ||
-      length >= AIRR_GATE_DIRECTORY_SIZE || name[0] == 0 || !is_plain(name))
-    return 0;
-  uint8_t* to = (uint8_t*)data->open_name;
-  copy(to, directory->path, length);
-  to[length] = '/';
-  copy(to + length + 1, name, size);
-  return data->open_name;
+  copy(path + length, name, size);
+  for (length += size; length % 8 != 0; ++length) path[length] = 0;
+  return path;
 }
 
-// A length of 0: it is not in the tree.
+// Where a name is opened from, and which; the descriptor 0: nowhere.
+struct place {
+  uint32_t fd;
+  const char* name;
+  uint64_t hows;
+};
+
+// In the tree.
+static struct place place_in_tree(const struct airr_gate_data* data, const char* path) {
+  enum { kSkipped = sizeof AIRR_GATE_TREE - 1 };
+  _Static_assert(kSkipped == 4, "all characters of the tree's name are compared, the gate has no data");
+  const int is_library = path[0] == 'l' && path[1] == 'i' && path[2] == 'b' &&
+                         (path[3] == '/' || (path[3] == '6' && path[4] == '4' && path[5] == '/'));
+  struct place place = {0, path, AIRR_GATE_HOWS};
+  if (path[0] == AIRR_GATE_TREE[1] && path[1] == AIRR_GATE_TREE[2] && path[2] == AIRR_GATE_TREE[3] && path[3] == '/') {
+    place.name += kSkipped;
+  } else if (!is_library || !allowed(data, AIRR_GATE_MAY_MERGE)) {
+    return place;
+  }
+  if (place.name[0] != 0 && is_plain(place.name)) place.fd = AIRR_GATE_TREE_FD;
+  return place;
+}
+
+// Of a name that all may open.
+static struct place place_granted(const char* path) {
+  const uint32_t* const table = (const uint32_t*)AIRR_GATE_GRANTS;
+  const uint64_t* const words = (const uint64_t*)path;
+  const uint32_t count = (uint32_t)(length_of(path) / 8) + 1;
+  struct place place = {0, 0, AIRR_GATE_GRANTED_HOWS};
+  if (count > AIRR_GATE_NAME_SIZE / 8) return place;
+  uint32_t slot = airr_gate_slot(words, count), number;
+  for (; (number = table[slot]) != 0; slot = (slot + 1) % AIRR_GATE_GRANT_SLOTS) {
+    const uint64_t* const name = (const uint64_t*)(AIRR_GATE_GRANTED_NAMES + (number - 1ull) * AIRR_GATE_NAME_SIZE);
+    uint32_t same = 0;
+    while (same < count && name[same] == words[same]) ++same;
+    if (same < count) continue;
+    place.fd = AIRR_GATE_ROOT_FD;
+    place.name = (const char*)name;
+    break;
+  }
+  return place;
+}
+
+// A length of 0: it is not known.
 static void note_directory(struct airr_gate_data* data, uint32_t fd, const char* path, uint64_t length) {
   struct airr_gate_directory* directory = &data->directories[fd % AIRR_GATE_DIRECTORIES];
   directory->fd = fd;
@@ -493,13 +538,13 @@ static void note_directory(struct airr_gate_data* data, uint32_t fd, const char*
   copy(directory->path, path, directory->length);
 }
 
-// The descriptor `fd` was made for what is called `name` from the tree on. What is known of it (AIRR_GATE_FILE_*).
-static uint8_t note_opened(struct airr_gate_data* data, int64_t fd, const char* name) {
+// The descriptor `fd` was made for `path`. What is known of it (AIRR_GATE_FILE_*).
+static uint8_t note_opened(struct airr_gate_data* data, int64_t fd, const char* path) {
   enum { kModeAt = 24, kType = 0170000, kDirectory = 0040000, kRegular = 0100000 };  // struct stat
   const uint64_t arguments[6] = {(uint64_t)fd, (uint64_t)data->open_status};
   if (fd >= AIRR_GATE_FILES || exempt(kFstat, arguments) != 0) return 0;
   const uint32_t type = *(const uint32_t*)(data->open_status + kModeAt) & kType;
-  if (type == kDirectory) note_directory(data, (uint32_t)fd, name, length_of(name));
+  if (type == kDirectory) note_directory(data, (uint32_t)fd, path, length_of(path));
   return data->files[fd] = type == kDirectory ? AIRR_GATE_FILE_DIRECTORY : type == kRegular ? AIRR_GATE_FILE_READ : 0;
 }
 
@@ -508,13 +553,16 @@ static int record_open(struct airr_gate_data* data, struct call* call, const str
                        struct airr_gate_entry* entry) {
   uint8_t* const at = (uint8_t*)(entry + 1);
   const uint64_t size = gate_copy_name(at, shape->in, AIRR_GATE_NAME_SIZE - 1);
-  const char* const name = size != 0 ? name_in_tree(data, shape, (const char*)at, size) : 0;
-  if (name == 0) return 0;
-  const uint64_t arguments[6] = {AIRR_GATE_TREE_FD, (uint64_t)name, AIRR_GATE_HOWS + shape->how * AIRR_GATE_HOW_STRIDE,
+  const char* const path = size != 0 ? path_of(data, shape, (const char*)at, size) : 0;
+  if (path == 0) return 0;
+  struct place place = place_in_tree(data, path);
+  if (place.fd == 0) place = place_granted(path);
+  if (place.fd == 0) return 0;
+  const uint64_t arguments[6] = {place.fd, (uint64_t)place.name, place.hows + shape->how * AIRR_GATE_HOW_STRIDE,
                                  AIRR_GATE_HOW_SIZE};
   const int64_t result = exempt(kOpenat2, arguments);
   if (result < 0 && result != -kNotThere) return 0;
-  at[size] = result < 0 ? 0 : note_opened(data, result, name);
+  at[size] = result < 0 ? 0 : note_opened(data, result, path);
   entry->result = result;
   entry->in = (uint32_t)size + 1;
   entry->out = 0;

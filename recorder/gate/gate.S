@@ -437,17 +437,22 @@ gate_enter:
   jmp *(saved + 72)
   .cfi_endproc
 
-// RESOLVE_NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH: what is opened is in the tree, and is what its name says.
+// RESOLVE_NO_MAGICLINKS, NO_SYMLINKS, BENEATH: what is opened is what its name says, below the directory. In the tree
+// also RESOLVE_NO_XDEV.
   .section .text.hows, "a", @progbits
   .globl gate_hows
   .hidden gate_hows
 gate_hows:
+  .macro hows resolve
   .set how, 0
   .rept AIRR_GATE_HOW_COUNT
   // O_LARGEFILE, as open(2) adds; O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY.
   .quad 0x8000 | (how & 1) << 19 | (how >> 1 & 1) << 16 | (how >> 2 & 1) << 17 | (how >> 3 & 1) << 11 | (how >> 4 & 1) << 8
-  .quad 0, 0xf, 0
+  .quad 0, \resolve, 0
   .set how, how + 1
   .endr
+  .endm
+  hows 0xf
+  hows 0xe
 
   .section .note.GNU-stack, "", @progbits

@@ -15,44 +15,51 @@
 #define AIRR_U64(number) number##ull
 #endif
 
-#define AIRR_GATE_VERSION 7
+#define AIRR_GATE_VERSION 8
 // Text: a complete ELF shared object (linux-vdso.so.1), mapped read-execute.
 #define AIRR_GATE_TEXT AIRR_U64(0x70000000)
-#define AIRR_GATE_TEXT_SIZE AIRR_U64(0x8000)
+#define AIRR_GATE_TEXT_SIZE AIRR_U64(0x9000)
 // A `syscall; ret` pair lies here. With the filter's exemption it may run clock reads unmediated
 // (record only). AIRR_GATE_SYSCALL + 2 is the address that seccomp sees.
-#define AIRR_GATE_SYSCALL (AIRR_GATE_TEXT + AIRR_U64(0x3000))
+#define AIRR_GATE_SYSCALL (AIRR_GATE_TEXT + AIRR_U64(0x4000))
 // A loop round one `syscall` without exemption, which stops: calls are injected here (mediator/injection.h). Before each
 // but the first, %rbx has the result of the last, and the number is AIRR_SYSCALL.
-#define AIRR_GATE_INJECT (AIRR_GATE_TEXT + AIRR_U64(0x3010))
+#define AIRR_GATE_INJECT (AIRR_GATE_TEXT + AIRR_U64(0x4010))
 // Where the replayer's stub (stub.lds.S) begins and stays: it makes AIRR_SYSCALL with kind 0
 // forever.
-#define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x3020))
+#define AIRR_GATE_STUB_ENTRY (AIRR_GATE_TEXT + AIRR_U64(0x4020))
 // A name for the file that the data is in while recording.
-#define AIRR_GATE_FILE_NAME (AIRR_GATE_TEXT + AIRR_U64(0x3030))
+#define AIRR_GATE_FILE_NAME (AIRR_GATE_TEXT + AIRR_U64(0x4030))
 // Where trampolines of patched sites jump to.
-#define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x3040))
+#define AIRR_GATE_CALL (AIRR_GATE_TEXT + AIRR_U64(0x4040))
 // The same for sites of RDTSC.
-#define AIRR_GATE_COUNTER (AIRR_GATE_TEXT + AIRR_U64(0x3100))
+#define AIRR_GATE_COUNTER (AIRR_GATE_TEXT + AIRR_U64(0x4100))
 // Copies a name of the program's: what it faults on is not there (mediator/recording_tree.cpp, endNameFault).
-#define AIRR_GATE_NAMES (AIRR_GATE_TEXT + AIRR_U64(0x3200))
-#define AIRR_GATE_NAME_FAULT (AIRR_GATE_TEXT + AIRR_U64(0x3280))
+#define AIRR_GATE_NAMES (AIRR_GATE_TEXT + AIRR_U64(0x4200))
+#define AIRR_GATE_NAME_FAULT (AIRR_GATE_TEXT + AIRR_U64(0x4280))
 // `syscall` without exemption, then the registers from the log's first words (gate_memory.h): what a task goes through
 // that gets memory of its own for the gate's data.
-#define AIRR_GATE_ENTER (AIRR_GATE_TEXT + AIRR_U64(0x3300))
+#define AIRR_GATE_ENTER (AIRR_GATE_TEXT + AIRR_U64(0x4300))
 // What openat2(2) is told, out of the program's reach: one struct open_how, and 8 bytes of padding, for each
-// combination of the flags that are in gate.S.
-#define AIRR_GATE_HOWS (AIRR_GATE_TEXT + AIRR_U64(0x3400))
+// combination of the flags that are in gate.S; first those of the tree, then those of granted names.
+#define AIRR_GATE_HOWS (AIRR_GATE_TEXT + AIRR_U64(0x4400))
 #define AIRR_GATE_HOW_SIZE 24
 #define AIRR_GATE_HOW_STRIDE 32
 #define AIRR_GATE_HOW_COUNT 32
+#define AIRR_GATE_GRANTED_HOWS (AIRR_GATE_HOWS + AIRR_GATE_HOW_COUNT * AIRR_GATE_HOW_STRIDE)
 // One trampoline for each patched site (mediator/gate_patch.h), written when the site is patched.
-#define AIRR_GATE_TRAMPOLINES (AIRR_GATE_TEXT + AIRR_U64(0x4000))
+#define AIRR_GATE_TRAMPOLINES (AIRR_GATE_TEXT + AIRR_U64(0x5000))
 #define AIRR_GATE_TRAMPOLINE_SIZE 64
 #define AIRR_GATE_TRAMPOLINE_COUNT 256
 // Data: one struct airr_gate_data, read-write; shared with the mediator while recording, else private.
 #define AIRR_GATE_DATA AIRR_U64(0x70010000)
 #define AIRR_GATE_DATA_SIZE AIRR_U64(0x30000)
+// Names that every task may open for reading (mediator/open_grants.h), read-only: a table of their numbers, then the
+// names. Where there are none, nothing but zeros.
+#define AIRR_GATE_GRANTS (AIRR_GATE_GRANTED_NAMES - AIRR_GATE_GRANT_SLOTS * AIRR_U64(4))
+#define AIRR_GATE_GRANT_SLOTS AIRR_U64(32768)
+#define AIRR_GATE_GRANTED_NAMES AIRR_U64(0x70400000)
+#define AIRR_GATE_GRANTED_NAMES_SIZE AIRR_U64(0x400000)
 // Scratch: untouched until used, no reserve.
 #define AIRR_GATE_SCRATCH AIRR_U64(0x71000000)
 #define AIRR_GATE_SCRATCH_SIZE AIRR_U64(0x10000000)
@@ -92,9 +99,13 @@
 #define AIRR_GATE_DATA_CLOCK_RETURN (AIRR_GATE_DATA_STACK_END - 56)
 
 #define AIRR_GATE_FILES 1024
-// The descriptor of AIRR_GATE_TREE that each process of a session has whose gate opens files; not the program's
-// to close or replace. Above what is known of descriptors, and so of no use for the gate's other calls.
-#define AIRR_GATE_TREE_FD 1024
+// The descriptors that each process of a session has whose gate opens files; not the program's to use, close or
+// replace. Above what is known of descriptors, and so of no use for the gate's other calls.
+#define AIRR_GATE_OWN_FDS 1024
+#define AIRR_GATE_TREE_FD 1024    // of AIRR_GATE_TREE
+#define AIRR_GATE_ROOT_FD 1025    // of the root directory
+#define AIRR_GATE_GRANTS_FD 1026  // of the granted names
+#define AIRR_GATE_OWN_FDS_END 1027
 #define AIRR_GATE_TREE "/usr"
 #define AIRR_GATE_LOG_SIZE 131072
 #define AIRR_GATE_CLOCKS 1800
@@ -118,16 +129,30 @@ struct airr_gate_reading {
 #define AIRR_GATE_MAY_OPEN 8  // for reading, what is in AIRR_GATE_TREE
 #define AIRR_GATE_MAY_WAIT 16  // nobody else needs the turn
 #define AIRR_GATE_MAY_WAKE 32  // who waits on a futex: nobody was woken in vain so often that a wake ends the turn
+#define AIRR_GATE_MAY_MERGE 64  // take /lib and /lib64 for what they lead to in AIRR_GATE_TREE
 #define AIRR_GATE_NAME_SIZE 256  // of a name that is looked up, with its NUL, at most
 #define AIRR_GATE_DIRECTORIES 64
-#define AIRR_GATE_DIRECTORY_SIZE 240  // of its path in the tree, with its NUL
+#define AIRR_GATE_DIRECTORY_SIZE 240  // of its path, with its NUL
 
-// A directory in the tree, at the place of its descriptor modulo AIRR_GATE_DIRECTORIES.
+// A directory, at the place of its descriptor modulo AIRR_GATE_DIRECTORIES. Paths begin behind the root's "/".
 struct airr_gate_directory {
   uint32_t fd;
   uint32_t length;  // of its path, without the NUL; 0: none
   char path[AIRR_GATE_DIRECTORY_SIZE];
 };
+// Rounded up to whole words, which are compared.
+#define AIRR_GATE_PATH_SIZE (AIRR_GATE_DIRECTORY_SIZE + AIRR_GATE_NAME_SIZE)
+
+// Where a granted name's number, from 1 on, is looked for first in the table, and then behind it, cyclically, until
+// there is a 0. Of a name's words, the last padded with zeros.
+static inline uint32_t airr_gate_slot(const uint64_t* words, uint32_t count) {
+  uint64_t hash = count;
+  for (uint32_t i = 0; i < count; ++i) {
+    hash = (hash ^ words[i]) * AIRR_U64(0x9e3779b97f4a7c15);
+    hash ^= hash >> 32;
+  }
+  return (uint32_t)hash % AIRR_GATE_GRANT_SLOTS;
+}
 
 // The log has one of these for each call, then what the call read of the caller's memory, then what
 // it wrote, each rounded up to 8 bytes.
@@ -163,10 +188,11 @@ struct airr_gate_data {
   uint8_t stack[AIRR_GATE_DATA_STACK_END - 88 - AIRR_GATE_FILES];
   uint8_t log[AIRR_GATE_LOG_SIZE];
   struct airr_gate_reading clocks[AIRR_GATE_CLOCKS];
-  // Record: directories in the tree among the descriptors that are known.
+  // Record: directories among the descriptors that are known; and the working directory.
   struct airr_gate_directory directories[AIRR_GATE_DIRECTORIES];
-  // Of the open at hand: a name from the tree on, and what fstat says.
-  char open_name[AIRR_GATE_DIRECTORY_SIZE + AIRR_GATE_NAME_SIZE];
+  struct airr_gate_directory here;
+  // Of the open at hand: a name from the root on, and what fstat says.
+  uint64_t open_name[AIRR_GATE_PATH_SIZE / 8];
   uint8_t open_status[144];
 };
 #endif

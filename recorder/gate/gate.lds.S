@@ -42,7 +42,7 @@ ASSERT(gate_copy_name == AIRR_GATE_NAMES - AIRR_GATE_TEXT, "the copying of names
 ASSERT(gate_name_fault == AIRR_GATE_NAME_FAULT - AIRR_GATE_TEXT, "the end of a name's fault is misplaced")
 ASSERT(gate_enter == AIRR_GATE_ENTER - AIRR_GATE_TEXT, "the way to a task's own memory is misplaced")
 ASSERT(gate_hows == AIRR_GATE_HOWS - AIRR_GATE_TEXT, "the ways to open are misplaced")
-ASSERT(SIZEOF(.hows) == AIRR_GATE_HOW_STRIDE * AIRR_GATE_HOW_COUNT, "there are not all ways to open")
+ASSERT(SIZEOF(.hows) == 2 * AIRR_GATE_HOW_STRIDE * AIRR_GATE_HOW_COUNT, "there are not all ways to open")
 ASSERT(. <= AIRR_GATE_TRAMPOLINES - AIRR_GATE_TEXT, "no room for the trampolines")
 ASSERT(gate_stub_entry == AIRR_GATE_STUB_ENTRY - AIRR_GATE_TEXT, "the stub's entry is misplaced")
 ASSERT(. <= AIRR_GATE_TEXT_SIZE, "the gate's text is too large")

@@ -171,6 +171,79 @@ static void through_the_tree(void) {
   execl("/proc/self/exe", "escape", "gate_tree", outside, secret, text, tool, NULL);
 }
 
+// By the names that the gate may open: with others, with what stands in the middle of one, from other directories, and
+// with names of ours in their place.
+static void by_granted_names(void) {
+  char directory[4096];
+  snprintf(directory, sizeof directory, "%s", secret);
+  *strrchr(directory, '/') = 0;
+  const long size = AIRR_GATE_HOW_SIZE, names = AIRR_GATE_GRANTED_NAMES;
+  const int there = open(directory, O_PATH | O_DIRECTORY);
+  // A file of ours that is granted, with a name that ends as the secret's.
+  char ours[4096] = ".";
+  strcat(ours, secret);
+  for (char* at = ours + 2; (at = strchr(at, '/')) != NULL; ++at) {
+    *at = 0;
+    mkdir(ours, 0700);
+    *at = '/';
+  }
+  close(open(ours, O_CREAT | O_WRONLY, 0600));
+  for (int i = 0; i < 40; ++i) {
+    const int fd = open(i % 2 ? ours + 2 : "/etc/passwd", O_RDONLY);
+    if (fd >= 0) close(fd);
+  }
+  for (long how = AIRR_GATE_HOWS; how < (long)AIRR_GATE_HOWS + 4096; how += 32) {
+    print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_ROOT_FD, (long)(secret + 1), how, size));
+    print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_ROOT_FD, (long)secret, how, size));
+  }
+  struct open_how own = {.flags = O_RDONLY};
+  for (long at = AIRR_GATE_GRANTS; at < names + 64 * AIRR_GATE_NAME_SIZE; at += at < names ? 4096 : 1) {
+    const long whole = at % AIRR_GATE_NAME_SIZE == 0 && at >= names;
+    // What begins anywhere but at a whole name's start, or is opened otherwise, the filter does not let through: the
+    // call stops, and is the program's own.
+    if (!whole) {
+      const long fd = in_the_gate(SYS_openat2, AIRR_GATE_ROOT_FD, at, AIRR_GATE_GRANTED_HOWS, size);
+      print_file((int)fd);
+      if (fd >= 0) close((int)fd);
+    }
+    if (at % 64 != 0) continue;
+    print_file((int)in_the_gate(SYS_openat2, there, at, AIRR_GATE_GRANTED_HOWS, size));
+    print_file((int)in_the_gate(SYS_openat2, AT_FDCWD, at, (long)&own, size));
+    print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_ROOT_FD, at, (long)&own, size));
+  }
+  // Our own names there.
+  for (int way = 0; way < 7; ++way) {
+    char* const page = (char*)names;
+    const long from = AIRR_GATE_GRANTS, all = AIRR_GATE_GRANTED_NAMES + AIRR_GATE_GRANTED_NAMES_SIZE - AIRR_GATE_GRANTS;
+    struct iovec mine = {(void*)(secret + 1), strlen(secret)}, theirs = {page, strlen(secret)};
+    int fd = -1;
+    switch (way) {
+      case 0: mprotect((void*)from, (size_t)all, PROT_READ | PROT_WRITE); break;
+      case 1: in_the_gate(SYS_mprotect, from, all, PROT_READ | PROT_WRITE, 0); break;
+      case 2: mmap((void*)from, (size_t)all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); break;
+      case 3: mmap((void*)from, (size_t)all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, AIRR_GATE_GRANTS_FD, 0); break;
+      case 4: munmap((void*)from, (size_t)all); break;
+      case 5:
+        fd = open("/proc/self/fd/1026", O_RDWR);
+        pwrite(fd, secret + 1, strlen(secret), names - from);
+        if (mmap(NULL, (size_t)all, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) != MAP_FAILED)
+          write(1, "the names were mapped for writing\n", 34);
+        break;
+      case 6:
+        fd = open("/proc/self/mem", O_RDWR);
+        pwrite(fd, secret + 1, strlen(secret), names);
+        break;
+    }
+    process_vm_writev(getpid(), &mine, 1, &theirs, 1, 0);
+    const int text = memfd_create("text", 0);
+    write(text, secret + 1, strlen(secret) + 1);
+    pread(text, page, strlen(secret) + 1, 0);
+    close(text);
+    print_file((int)in_the_gate(SYS_openat2, AIRR_GATE_ROOT_FD, names, AIRR_GATE_GRANTED_HOWS, size));
+    if (fd >= 0) close(fd);
+  }
+}
+
 static void memfd_exec(void) {
   int from = open(tool, O_RDONLY), to = memfd_create("tool", 0);
   struct stat s;
@@ -602,6 +675,7 @@ int main(int argc, char** argv) {
   else if (is(t, "io_uring")) io_uring();
   else if (is(t, "gate")) through_the_gate();
   else if (is(t, "gate_tree")) through_the_tree();
+  else if (is(t, "gate_names")) by_granted_names();
   else if (is(t, "memfd")) memfd_exec();
   else if (is(t, "exec")) execl(tool, tool, marker, NULL);
   else if (is(t, "loader")) loader();

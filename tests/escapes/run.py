@@ -27,7 +27,7 @@ SKIPPED = 77
 SECRET = "correct horse battery staple"
 
 # What the C program attempts. Those in NOT_NATIVE have no effect by themselves on every machine.
-IN_C = """open raw_syscall int_80 x32 io_uring gate gate_tree memfd exec loader own_memory sibling_memory
+IN_C = """open raw_syscall int_80 x32 io_uring gate gate_tree gate_names memfd exec loader own_memory sibling_memory
 process_vm_writev ptrace argument_race shared_mapping_race symlink_race exchange_race rename_race
 link_race mkdir_race read_race exec_race proc_root reopen directory_descriptor dots scm_rights
 pidfd_getfd hard_link move_secret other_opens tcp fast_open tcp_v6 sendto sendmsg sendmmsg
@@ -95,14 +95,14 @@ FLOOR = {
 }
 
 # No effect without airr either, on machines that forbid it to everybody or whose state it depends on.
-NOT_NATIVE = {"int_80", "x32", "families", "setns", "gate", "gate_tree", "own_memory", "pidfd_getfd", "setuid", "mount",
+NOT_NATIVE = {"int_80", "x32", "families", "setns", "gate", "gate_tree", "gate_names", "own_memory", "pidfd_getfd", "setuid", "mount",
               "user_namespace", "chroot", "kill_mediator", "kill_everybody", "prlimit", "mediator_memory",
               "ptrace", "sibling_memory", "process_vm_writev", "raw_socket", "hard_link", "rename_race",
               "link_race", "mkdir_race", "exchange_race", "library_path", "git_config_environment", "io_uring",
               "fork_bomb", "npm_postinstall", "fast_open", "shared_mapping_race", "git_fsmonitor"}
 
 # They make calls in the gate that are not in its log, which no session can: the trace is no record of them.
-UNLOGGED = {"gate_tree"}
+UNLOGGED = {"gate_tree", "gate_names"}
 
 
 class Failure(Exception):

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "mediator/gate_patch.h"
+#include "mediator/open_grants.h"
 #include "recorder/gate/gate.h"
 #include "recorder/gate/gate_image.h"
 #include "schema/unique_fd.h"
@@ -109,6 +110,7 @@ class GateCall : public testing::Test {
   GateCall() {
     mapAt(AIRR_GATE_TEXT, AIRR_GATE_TEXT_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);
     mapAt(AIRR_GATE_DATA, AIRR_GATE_DATA_SIZE, PROT_READ | PROT_WRITE);
+    mapAt(AIRR_GATE_GRANTS, OpenGrants::kSize, PROT_READ);
     memcpy(reinterpret_cast<void*>(AIRR_GATE_TEXT), gateImage().data(), gateImage().size());
     code_ = static_cast<uint8_t*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
                                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -131,6 +133,7 @@ class GateCall : public testing::Test {
     munmap(code_, 4096);
     munmap(reinterpret_cast<void*>(AIRR_GATE_TEXT), AIRR_GATE_TEXT_SIZE);
     munmap(reinterpret_cast<void*>(AIRR_GATE_DATA), AIRR_GATE_DATA_SIZE);
+    munmap(reinterpret_cast<void*>(AIRR_GATE_GRANTS), OpenGrants::kSize);
   }
 
   static void write(const std::vector<PatchedBytes>& patch) {
@@ -445,17 +448,104 @@ void endNameFault(int, siginfo_t*, void* context) {
   at = AIRR_GATE_NAME_FAULT;
 }
 
+// As many descriptors as a gate needs that opens files.
+class Descriptors {
+ public:
+  Descriptors() {
+    getrlimit(RLIMIT_NOFILE, &limit_);
+    const rlimit more{std::max<rlim_t>(limit_.rlim_cur, AIRR_GATE_OWN_FDS_END), limit_.rlim_max};
+    enough = setrlimit(RLIMIT_NOFILE, &more) == 0;
+  }
+  ~Descriptors() { setrlimit(RLIMIT_NOFILE, &limit_); }
+
+  bool enough = false;
+
+ private:
+  rlimit limit_{};
+};
+
+TEST_F(GateCall, OpensWhatIsGrantedByItsPath) {
+  const Descriptors descriptors;
+  if (!descriptors.enough) GTEST_SKIP() << "needs " << AIRR_GATE_OWN_FDS_END << " descriptors";
+  patchPadded();
+  char folder[] = "/tmp/airr-granted-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const std::string directory = folder, file = directory + "/a file", other = directory + "/other";
+  for (const std::string& name : {file, other}) ASSERT_TRUE(UniqueFd(open(name.c_str(), O_CREAT | O_WRONLY, 0600)));
+  OpenGrants grants;
+  void* const where = reinterpret_cast<void*>(AIRR_GATE_GRANTS);
+  ASSERT_EQ(mmap(where, OpenGrants::kSize, PROT_READ, MAP_SHARED | MAP_FIXED, grants.memory(), 0), where);
+  const UniqueFd opened(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd root(dup3(opened.get(), AIRR_GATE_ROOT_FD, O_CLOEXEC));
+  ASSERT_TRUE(root);
+  for (airr_gate_directory& place : data->directories) place.length = 0;
+  data->here.length = 0;
+  data->may = AIRR_GATE_MAY_OPEN | AIRR_GATE_MAY_USE_FILES;
+
+  std::vector<UniqueFd> kept;
+  int64_t result = 0;
+  const auto made = [&](uint64_t from, const std::string& name) {
+    data->log_used = 0;
+    result = static_cast<int64_t>(run(code_, SYS_openat, {from, reinterpret_cast<uint64_t>(name.c_str()), O_RDONLY}).rax);
+    if (result >= 0) kept.emplace_back(static_cast<int>(result));
+    return data->log_used != 0;
+  };
+  constexpr auto kHere = static_cast<uint64_t>(AT_FDCWD);
+  EXPECT_FALSE(made(kHere, file));
+  EXPECT_GE(result, 0);
+  ASSERT_TRUE(grants.add(file));
+  ASSERT_TRUE(grants.add(directory));
+  EXPECT_TRUE(made(kHere, file));
+  EXPECT_GE(result, 0);
+  EXPECT_EQ(data->files[result], AIRR_GATE_FILE_READ);
+  EXPECT_FALSE(made(kHere, other));
+  EXPECT_FALSE(made(kHere, directory + "//a file"));
+  EXPECT_FALSE(made(kHere, directory + "/a fil"));
+  // From directories whose path is known.
+  EXPECT_TRUE(made(kHere, directory));
+  const auto fd = static_cast<uint64_t>(result);
+  EXPECT_TRUE(made(fd, "a file"));
+  EXPECT_FALSE(made(fd, "other"));
+  EXPECT_FALSE(made(kHere, "a file"));
+  memcpy(data->here.path, folder + 1, strlen(folder) - 1);
+  data->here.length = static_cast<uint32_t>(strlen(folder) - 1);
+  EXPECT_TRUE(made(kHere, "a file"));
+  EXPECT_FALSE(made(kHere, "./a file"));
+  EXPECT_FALSE(made(kHere, ""));
+  // Where there is nothing any more; a link is for the mediator.
+  ASSERT_EQ(unlink(file.c_str()), 0);
+  EXPECT_TRUE(made(kHere, file));
+  EXPECT_EQ(result, -ENOENT);
+  ASSERT_EQ(symlink("other", file.c_str()), 0);
+  EXPECT_FALSE(made(kHere, file));
+  EXPECT_GE(result, 0);
+  // Hidden, shown again, taken back.
+  ASSERT_EQ(unlink(file.c_str()), 0);
+  ASSERT_EQ(rename(other.c_str(), file.c_str()), 0);
+  grants.hide();
+  EXPECT_FALSE(made(kHere, file));
+  ASSERT_TRUE(grants.add(file));
+  EXPECT_TRUE(made(kHere, file));
+  grants.takeBack(file);
+  EXPECT_FALSE(made(kHere, file));
+  EXPECT_GE(result, 0);
+  grants.add(file);
+  EXPECT_FALSE(made(kHere, file));
+  grants.add(directory);
+  EXPECT_TRUE(made(kHere, directory));
+  unlink(file.c_str());
+  rmdir(folder);
+}
+
 TEST_F(GateCall, OpensWhatIsInTheTreeIfItMay) {
   patchPadded();
-  rlimit limit{};
-  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-  if (limit.rlim_max <= AIRR_GATE_TREE_FD) GTEST_SKIP() << "needs " << AIRR_GATE_TREE_FD << " descriptors";
-  const rlimit more{std::max<rlim_t>(limit.rlim_cur, AIRR_GATE_TREE_FD + 1), limit.rlim_max};
-  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &more), 0);
+  const Descriptors descriptors;
+  if (!descriptors.enough) GTEST_SKIP() << "needs " << AIRR_GATE_OWN_FDS_END << " descriptors";
   const UniqueFd opened(open(AIRR_GATE_TREE, O_PATH | O_DIRECTORY | O_CLOEXEC));
   const UniqueFd tree(dup3(opened.get(), AIRR_GATE_TREE_FD, O_CLOEXEC));
   ASSERT_TRUE(tree);
   for (airr_gate_directory& directory : data->directories) directory.length = 0;
+  data->here.length = 0;
 
   const auto of = [](const void* pointer) { return reinterpret_cast<uint64_t>(pointer); };
   constexpr auto kHere = static_cast<uint64_t>(AT_FDCWD);
@@ -540,7 +630,6 @@ TEST_F(GateCall, OpensWhatIsInTheTreeIfItMay) {
   sigaction(SIGSEGV, &before, nullptr);
   sigaltstack(&none, nullptr);
   EXPECT_FALSE(made(SYS_open, {0, O_RDONLY}));
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 TEST_F(GateCall, ReplayComparesTheNameThatIsLookedUp) {

@@ -343,6 +343,42 @@ TEST(Policy, ATreeCanBeAllowedWhereALargerOneHasExceptions) {
   EXPECT_FALSE(policy.allowsIn(ActionKind::kExec, "/usr"));
 }
 
+TEST(Policy, OneActionCanBeAllowedWhateverElseIsTrue) {
+  const Policy policy = policyOf(R"(
+- rule: reading
+  condition: action = open-read
+  verdict: allow
+- rule: credentials
+  condition: action = open-read and path.name = id_rsa
+  verdict: blocked
+- rule: of one program
+  condition: action = open-read and path under /home/u/a and exe.name = cat
+  verdict: blocked
+- rule: large
+  condition: action = open-read and path under /home/u/b and file.kind = regular
+  verdict: approve
+- rule: labelled
+  condition: action = open-read and path glob **/.env
+  label: secret
+- rule: connecting
+  condition: action = connect and host = 127.0.0.1
+  verdict: blocked
+)");
+  const auto allows = [&](std::string_view path, ActionKind kind = ActionKind::kOpenRead) {
+    Action action;
+    action.kind = kind;
+    action.setPath(path);
+    return policy.alwaysAllows(action);
+  };
+  EXPECT_TRUE(allows("/home/u/x"));
+  EXPECT_TRUE(allows("/home/u/id_rsa.pub"));
+  EXPECT_FALSE(allows("/home/u/id_rsa"));
+  EXPECT_FALSE(allows("/home/u/a/x"));  // it depends on who reads
+  EXPECT_FALSE(allows("/home/u/b/x"));  // and on what it is then
+  EXPECT_FALSE(allows("/home/u/.env"));  // something follows from it
+  EXPECT_FALSE(allows("/home/u/x", ActionKind::kOpenWrite));
+}
+
 TEST(Policy, TheSystemsFilesAreReadFreelyUnderDeveloper) {
   const Policy policy = Policy::load("developer", exampleBindings());
   EXPECT_TRUE(policy.allowsIn(ActionKind::kOpenRead, "/usr"));

@@ -75,6 +75,21 @@ TEST_F(Session, LabelsFollowTheProcessItsChildrenAndItsFiles) {
   EXPECT_EQ(verdict(4, connect), Verdict::kBlocked);
 }
 
+TEST_F(Session, SaysWhichFilesGetLabels) {
+  std::vector<std::string> labelled;
+  state_.onLabel = [&](std::string_view path) { labelled.emplace_back(path); };
+  act(1, "{action: open-read, path: /secret/key}");
+  labelled.clear();
+  EXPECT_FALSE(state_.carriesLabels("/tmp/copy"));
+  act(1, "{action: create, path: /tmp/copy}");
+  act(1, "{action: open-write, path: /tmp/copy}");
+  act(1, "{action: rename, path: /tmp/copy, path.other: /tmp/innocent}");
+  act(2, "{action: create, path: /tmp/free}");
+  EXPECT_EQ(labelled, (std::vector<std::string>{"/tmp/copy", "/tmp/innocent"}));
+  EXPECT_TRUE(state_.carriesLabels("/tmp/innocent"));
+  EXPECT_FALSE(state_.carriesLabels("/tmp/free"));
+}
+
 TEST_F(Session, TheSessionRemembersWhatAnyProcessCarried) {
   EXPECT_EQ(verdict(1, "{action: bind, port: 1}"), Verdict::kAllow);
   act(2, "{action: open-read, path: /secret/key}");

@@ -500,7 +500,7 @@ TEST(Stub, ExecutedWaitsInItsCallWithTheGateMapped) {
   std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
   bool text = false, zero = false;
   for (std::string line; std::getline(maps, line);) {
-    text = text || line.starts_with("70000000-70008000 r-xp");
+    text = text || line.starts_with("70000000-70009000 r-xp");
     zero = zero || line.starts_with("70010000-70040000 rw-p");
   }
   EXPECT_TRUE(text);
