@@ -166,10 +166,10 @@ bool Recording::performOpenHere(Task& task, uint64_t flags, uint64_t mode) {
   noteResult(task, call, number);
   if (!task.entered) setPath(call, path);
   trace_->commit();
-  if (!changes && !task.process->sharesFiles && isOnLocalFileSystem(own.get(), name.status))
-    task.process->files.adopt(number, std::move(own), name.status).path = path;
+  const bool local = !changes && isOnLocalFileSystem(own.get(), name.status);
+  if (local && !task.process->sharesFiles) task.process->files.adopt(number, std::move(own), name.status).path = path;
   noteOpenFile(task, number);
-  if (!changes) grantOpen(task, path, name.status);
+  if (local) grantOpen(task, path, name.status);
   task.tracee.skipCall(number);
   task.position = {task.entry.instruction, task.entry.stack, static_cast<uint64_t>(number)};
   endTurn(task);

@@ -139,9 +139,10 @@ bool Recording::listWithoutGateFiles(Task& task) {
   return false;
 }
 
-// After an open that the mediator made: whether the gate may make it from now on. `path`, `status`: of what was opened.
+// After an open that the mediator made on a local file system: whether the gate may make it from now on. `path`,
+// `status`: of what was opened.
 void Recording::grantOpen(Task& task, const std::string& path, const struct stat& status) {
-  if (!opens_) return;
+  if (!opens_ || !task.process->plain) return;
   if (!policies::isUnder(path, AIRR_GATE_TREE)) {
     if (!grantsNames_ || !(S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) || !mayGrant(path, status) ||
         !opens_->grants.add(path))

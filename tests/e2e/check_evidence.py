@@ -121,12 +121,16 @@ def opens_in_the_gate(place):
                             "for name in names: open(name, 'w').write('text')\n"
                             "for name in names * 8: open(name).read()\n"
                             "open('f1', 'w').write('from .env')\n"
-                            "for i in range(8): open('f1').read()"], policy="developer")
+                            "for i in range(8): open('f1').read()\n"
+                            "for i in range(8): open('/etc/hosts').read(), open('/proc/version').read()"], policy="developer")
     check(outcome.status == 0, shown(outcome.error))
     opens = [e for i in range(1, 21) for e in opened(str(place.work / f"f{i}"))]
     in_gate = sum(e["handling"] == "gate" for e in opens)
     check(in_gate == 157, f"{in_gate} opens of 160 were made in the gate")
-    check(all(e["handling"] == "mediator" for e in opened(str(place.work / "f1"))[-8:]), "the gate opened what has a label")
+    for path, why in ((place.work / "f1", "has a label"), ("/etc/hosts", "says which names hosts have"),
+                      ("/proc/version", "is on no local file system")):
+        last = opened(str(path))[-8:]
+        check(len(last) == 8 and all(e["handling"] == "mediator" for e in last), f"the gate opened what {why}")
     labelled = [e for e in opened(str(place.work / ".env")) if e["phase"] != "enter"]
     check(len(labelled) == 9 and all(e["handling"] == "mediator" for e in labelled), "the gate opened what gets a label")
 
