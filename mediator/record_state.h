@@ -169,7 +169,11 @@ struct Process {
   // What the gate of its address space knows of its descriptors; empty: nothing. And the directories among
   // them: what the gate logs is looked at when they may have been closed.
   std::vector<uint8_t> gateFiles;
-  std::map<int, std::string> gateDirectories;
+  struct Directory {
+    std::string path;
+    uint64_t named = 0;  // Recording::renames_ when it had this path
+  };
+  std::map<int, Directory> gateDirectories;
   bool sharesFiles = false;  // its descriptor table, with another process: `files` is not used
   uint32_t liveTasks = 0;
   // Executables: its own, its parent's, and so on; at most facts::kMostLineage.

@@ -100,6 +100,7 @@ class Recording {
   void forgetPlaces();
   void noteDirectoryVaries(Task&);
   bool endNameFault(Task&, int signal);
+  void noteGateDirectory(Task&, int fd, std::string path);
   void noteOpenFile(Task&, int fd);
   bool gateMakes(uint64_t number) const;
   std::string gateLookedUp(Task&, std::span<const uint8_t> text);
@@ -326,6 +327,7 @@ class Recording {
   GatePowers gatePowers_;
   std::unique_ptr<GateOpens> opens_;  // null: the gate opens nothing
   bool grantsNames_ = true;           // and more than what is in the tree
+  uint64_t renames_ = 0;              // of directories
   std::deque<std::pair<Tid, Stop>> missed_;  // ends that were reported to who waited for something else
   uint32_t nextTask_ = 1;
   uint32_t nextObject_ = 1;

@@ -152,7 +152,7 @@ bool Recording::noteGateCall(Task& task, const airr_gate_entry& entry, std::span
     case SYS_open:
     case SYS_openat:
       noteGateFile(task, static_cast<int>(entry.result), opened, false);
-      if (opened == AIRR_GATE_FILE_DIRECTORY) task.process->gateDirectories[static_cast<int>(entry.result)] = std::move(path);
+      if (opened == AIRR_GATE_FILE_DIRECTORY) noteGateDirectory(task, static_cast<int>(entry.result), std::move(path));
       break;
     case SYS_close:
       noteGateFile(task, static_cast<int>(a[0]), 0, false);
@@ -212,9 +212,15 @@ std::string Recording::gateLookedUp(Task& task, std::span<const uint8_t> text) {
   int directory = AT_FDCWD;
   if (*gateInput(task.call) == 1) directory = static_cast<int>(task.call.arguments[0]);
   if (name[0] == '/' || directory == AT_FDCWD) return resolvePath(task, directory, name);
-  const auto known = task.process->gateDirectories.find(directory);
-  if (known == task.process->gateDirectories.end()) return name;
-  return pathIn(known->second, name);
+  const auto found = task.process->gateDirectories.find(directory);
+  if (found == task.process->gateDirectories.end()) return name;
+  Process::Directory& known = found->second;
+  if (known.named != renames_) {
+    std::string path = linkTarget(descriptorLink(task.process->pid, directory));
+    if (path.starts_with('/')) known.path = std::move(path);
+    known.named = renames_;
+  }
+  return pathIn(known.path, name);
 }
 
 void Recording::noteGateCounter(Task& task, uint64_t value) {
@@ -356,6 +362,10 @@ void Recording::noteGateDuplicate(Task& task, int fd, int copy) {
   noteGateFile(task, copy, process.gateFiles[static_cast<size_t>(fd)], false);
 }
 
+void Recording::noteGateDirectory(Task& task, int fd, std::string path) {
+  task.process->gateDirectories[fd] = {std::move(path), renames_};
+}
+
 void Recording::noteOpenFile(Task& task, int fd) {
   if (!task.space->sites.logsCalls || !isAlone(task)) return;
   const OpenFile* file = task.process->files.known(fd);
@@ -374,7 +384,7 @@ void Recording::noteOpenFile(Task& task, int fd) {
       std::string path = file->path.empty() ? linkTarget(descriptorLink(task.tracee.tid(), fd)) : file->path;
       if (path.empty()) return;
       tellDirectory(task, fd, path);
-      task.process->gateDirectories[fd] = std::move(path);
+      noteGateDirectory(task, fd, std::move(path));
       return noteGateFile(task, fd, AIRR_GATE_FILE_DIRECTORY, true);
     }
     default:

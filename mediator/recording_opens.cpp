@@ -259,7 +259,7 @@ void Recording::afterNamesChange(Task& task) {
       const bool found = task.process->plain && lstat(describeName(task, 1).c_str(), &status) == 0;
       const bool directory = !found || S_ISDIR(status.st_mode);
       const bool exchanged = task.call.number == SYS_renameat2 && (a[4] & RENAME_EXCHANGE) != 0;
-      if (directory || exchanged) forgetPlaces();
+      if (directory || exchanged) forgetPlaces(), ++renames_;
       if (exchanged || !found || !(isPlainMode(status.st_mode) || directory || S_ISLNK(status.st_mode))) forgetGrants();
       break;
     }
@@ -282,7 +282,6 @@ void Recording::forgetGrants() {
 void Recording::forgetPlaces() {
   for (const auto& [tid, task] : tasks_) {
     task->process->directory.clear();
-    for (auto& [fd, path] : task->process->gateDirectories) path = linkTarget(descriptorLink(task->process->pid, fd));
     if (!task->space || !task->space->gate) continue;
     airr_gate_data& data = task->space->gate->data();
     data.here.length = 0;
