@@ -36,6 +36,10 @@ bool isDirectory(const std::string& path) {
   return lstat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode);
 }
 
+bool exchanges(const syscalls::Call& call) {
+  return call.number == SYS_renameat2 && (call.arguments[4] & RENAME_EXCHANGE) != 0;
+}
+
 // As mknod(2) takes it: no type means a regular file.
 bool isPlainMode(uint64_t mode) { return (mode & S_IFMT) == 0 || (mode & S_IFMT) == S_IFREG; }
 
@@ -224,10 +228,8 @@ void Recording::beforeNamesChange(Task& task) {
       break;
     case SYS_rename:
     case SYS_renameat:
-      if (isDirectory(describeName(task, 0))) forgetPlaces();
-      break;
     case SYS_renameat2:
-      if ((a[4] & RENAME_EXCHANGE) != 0 || isDirectory(describeName(task, 0))) forgetPlaces();
+      if (exchanges(task.call) || isDirectory(describeName(task, 0))) forgetPlaces();
       break;
     case SYS_rmdir:
     case SYS_mount:
@@ -258,7 +260,7 @@ void Recording::afterNamesChange(Task& task) {
       struct stat status {};
       const bool found = task.process->plain && lstat(describeName(task, 1).c_str(), &status) == 0;
       const bool directory = !found || S_ISDIR(status.st_mode);
-      const bool exchanged = task.call.number == SYS_renameat2 && (a[4] & RENAME_EXCHANGE) != 0;
+      const bool exchanged = exchanges(task.call);
       if (directory || exchanged) forgetPlaces(), ++renames_;
       if (exchanged || !found || !(isPlainMode(status.st_mode) || directory || S_ISLNK(status.st_mode))) forgetGrants();
       break;
